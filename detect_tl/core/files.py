@@ -1,0 +1,183 @@
+"""Files and folders that appear whole or not at all, hashes, and image headers."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from detect_tl.core.errors import DataError, MachineError, UsageError
+from detect_tl.core.geometry import Size
+
+IMAGE_SUFFIXES = frozenset(".bmp .dng .jpeg .jpg .jp2 .mpo .png .tif .tiff .webp".split())
+VIDEO_SUFFIXES = frozenset(".asf .avi .gif .m4v .mkv .mov .mp4 .mpeg .mpg .ts .webm .wmv".split())
+
+_EXIF_ORIENTATION = 0x0112
+_EXIF_SIDEWAYS = frozenset({5, 6, 7, 8})
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Give a scratch sibling; move it over `path` only if the block succeeds.
+
+    Raises MachineError when the disk is full; the scratch file is removed in any case.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.stem}.{os.getpid()}-{uuid.uuid4().hex[:8]}{path.suffix}")
+    try:
+        with disk_errors(path):
+            yield scratch
+            scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Give a scratch sibling folder; rename it to `path` only if the block succeeds.
+
+    Raises UsageError when `path` exists and is not an empty folder, and MachineError when
+    the disk is full; the scratch folder is removed in any case.
+    """
+    refuse_existing(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}")
+    try:
+        with disk_errors(path):
+            scratch.mkdir()
+            yield scratch
+            if path.is_dir():
+                path.rmdir()
+            scratch.rename(path)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def refuse_existing(path: Path) -> None:
+    """Raise UsageError when `path` is a file or a folder with something in it."""
+    if path.is_dir():
+        if any(path.iterdir()):
+            raise UsageError(
+                f"the output folder {path} already exists and is not empty",
+                hint="Name a new folder, or remove this one first; nothing in it was touched.",
+            )
+    elif path.exists():
+        raise UsageError(f"{path} exists and is a file", hint="Name a new folder.")
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn "no space left" and "permission denied" while writing `path` into a clear error."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise MachineError(
+                f"the disk is full while writing {path}; nothing half-written was left behind",
+                hint="Free some space, or write to another disk.",
+            ) from error
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+            raise MachineError(
+                f"may not write {path}: {error.strerror}", hint="Choose another output folder."
+            ) from error
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write indented JSON, whole or not at all; the same value gives the same bytes."""
+    options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY
+    with atomic_path(path) as scratch:
+        scratch.write_bytes(orjson.dumps(value, option=options))
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; raise DataError naming the line when it is broken."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", path=path) from error
+    try:
+        return orjson.loads(data.removeprefix(b"\xef\xbb\xbf"))
+    except orjson.JSONDecodeError as error:
+        raise DataError(
+            f"broken JSON: {error.msg}",
+            path=path,
+            line=error.lineno,
+            hint="The file was cut off or edited by hand; export it again.",
+        ) from error
+
+
+def sha256_file(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def sha256_files(paths: Iterable[Path], root: Path) -> str:
+    """One hash over names (relative to `root`) and contents, in the order of the names."""
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0")
+        digest.update(bytes.fromhex(sha256_file(path)))
+    return digest.hexdigest()
+
+
+def find_images(folder: Path) -> list[Path]:
+    """All image files below `folder`, hidden ones left out, in the order of their paths."""
+    return [p for p in walk_files(folder) if p.suffix.lower() in IMAGE_SUFFIXES]
+
+
+def walk_files(folder: Path) -> Iterator[Path]:
+    """Every file below `folder` in a stable order; hidden files and folders are left out."""
+    for root, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if not name.startswith("."):
+                yield Path(root, name)
+
+
+def image_size(path: Path) -> Size:
+    """Size of an image as a person sees it (EXIF orientation applied), from its header alone.
+
+    Raises DataError when the file is missing or is no image.
+    """
+    return image_header(path)[0]
+
+
+def image_header(path: Path) -> tuple[Size, int]:
+    """Upright size and EXIF orientation (1 when there is none); raise DataError if unreadable."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            orientation = int(image.getexif().get(_EXIF_ORIENTATION, 1) or 1)
+    except FileNotFoundError as error:
+        raise DataError("the image is missing", path=path) from error
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        raise DataError(f"not a readable image: {error}", path=path) from error
+    upright = Size(height, width) if orientation in _EXIF_SIDEWAYS else Size(width, height)
+    return upright, orientation
+
+
+def place_file(source: Path, target: Path, link: str = "copy") -> None:
+    """Put `source` at `target`: "copy", "hard" (falls back to a copy across disks) or "soft"."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if link == "soft":
+        target.symlink_to(source.resolve())
+        return
+    if link == "hard":
+        try:
+            os.link(source.resolve(), target)
+            return
+        except OSError as error:
+            if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
+                raise
+    shutil.copyfile(source, target)

@@ -1,0 +1,82 @@
+"""Findings: what was noticed, where, and how much of it; nothing is dropped in silence."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Severity = Literal["error", "warning", "info"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing noticed. `code` is dotted, area first: "voc.bad-number", "box.zero-area"."""
+
+    code: str
+    severity: Severity
+    message: str
+    path: Path | None = None
+    line: int | None = None
+
+    def __str__(self) -> str:
+        where = f"{self.path}:{self.line}: " if self.path and self.line else f"{self.path}: "
+        return f"{where if self.path else ''}{self.message} [{self.code}]"
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "code": self.code,
+            "severity": self.severity,
+            "message": self.message,
+            "path": str(self.path) if self.path else None,
+            "line": self.line,
+        }
+
+
+@dataclass(slots=True)
+class Report:
+    """What a step read, changed and lost, with the findings behind the numbers.
+
+    Readers and writers are handed one and add to it; `read`, `changed` and `lost` count by kind,
+    for example `lost["holes"]`.
+    """
+
+    findings: list[Finding] = field(default_factory=list)
+    read: Counter[str] = field(default_factory=Counter)
+    changed: Counter[str] = field(default_factory=Counter)
+    lost: Counter[str] = field(default_factory=Counter)
+
+    def add(
+        self,
+        code: str,
+        severity: Severity,
+        message: str,
+        path: Path | None = None,
+        line: int | None = None,
+    ) -> None:
+        self.findings.append(Finding(code, severity, message, path, line))
+
+    def extend(self, findings: Iterable[Finding]) -> None:
+        self.findings.extend(findings)
+
+    def of(self, severity: Severity) -> Iterator[Finding]:
+        return (f for f in self.findings if f.severity == severity)
+
+    def count(self, code: str) -> int:
+        return sum(f.code == code for f in self.findings)
+
+    def by_code(self) -> dict[str, int]:
+        """Number of findings by code, most frequent first, ties by name."""
+        counts = Counter(f.code for f in self.findings)
+        return dict(sorted(counts.items(), key=lambda kv: (-kv[1], kv[0])))
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "read": dict(sorted(self.read.items())),
+            "changed": dict(sorted(self.changed.items())),
+            "lost": dict(sorted(self.lost.items())),
+            "findings_by_code": self.by_code(),
+            "findings": [f.as_json() for f in self.findings],
+        }

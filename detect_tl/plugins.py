@@ -1,0 +1,48 @@
+"""The door through which formats, strategies and backends come in, built-in ones included.
+
+A package offers a plugin as an entry point of one of the groups below; it is imported only when
+its name is asked for.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Literal
+
+from detect_tl.core.errors import DetectTLError, MachineError, UsageError, did_you_mean
+
+Group = Literal[
+    "detect_tl.formats", "detect_tl.strategies", "detect_tl.augmentations", "detect_tl.backends"
+]
+
+
+@cache
+def _points(group: Group) -> dict[str, EntryPoint]:
+    return {point.name: point for point in sorted(entry_points(group=group))}
+
+
+def names(group: Group) -> list[str]:
+    """Names on offer in a group, sorted; nothing is imported."""
+    return list(_points(group))
+
+
+def load(group: Group, name: str) -> Any:
+    """Import one plugin by name.
+
+    Raises UsageError for an unknown name, MachineError when the plugin cannot be imported.
+    """
+    points = _points(group)
+    if name not in points:
+        kind = group.rpartition(".")[2].removesuffix("s")
+        raise UsageError(f"unknown {kind} {name!r}", hint=did_you_mean(name, points))
+    point = points[name]
+    try:
+        return point.load()
+    except DetectTLError:
+        raise
+    except Exception as error:
+        raise MachineError(
+            f"the plugin {name!r} ({point.value}) cannot be loaded: {error}",
+            hint="Install what it needs, or uninstall the package it came with.",
+        ) from error
