@@ -1,0 +1,151 @@
+"""The one module that knows Ultralytics: what is used of it, made to work offline and quietly."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, TextIO
+
+from detect_tl.core.errors import UsageError, WeightsError
+from detect_tl.core.model_spec import Task
+
+# Ultralytics looks for the internet when it is imported, and later installs packages, fetches fonts
+# and reports usage. A tool that must work offline without waiting asks for none of that.
+os.environ.setdefault("YOLO_OFFLINE", "true")
+os.environ.setdefault("YOLO_AUTOINSTALL", "false")
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+_IMPORTED_BY_USER = "ultralytics" in sys.modules
+
+from ultralytics import YOLO, __version__ as ULTRALYTICS_VERSION  # noqa: N812
+from ultralytics.cfg import DEFAULT_CFG
+from ultralytics.data import utils as _data_utils
+from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.models.yolo.segment import SegmentationTrainer
+from ultralytics.nn import modules as _modules, tasks as _tasks
+from ultralytics.nn.tasks import (
+    BaseModel,
+    DetectionModel,
+    SegmentationModel,
+    yaml_model_load,
+)
+from ultralytics.utils import LOGGER
+from ultralytics.utils.torch_utils import ModelEMA, unwrap_model
+
+__all__ = [
+    "DEFAULT_CFG",
+    "LOGGER",
+    "ULTRALYTICS_VERSION",
+    "YOLO",
+    "BaseModel",
+    "DetectionModel",
+    "DetectionTrainer",
+    "ModelEMA",
+    "SegmentationModel",
+    "SegmentationTrainer",
+    "build_model",
+    "checkpoint_classes",
+    "model_config",
+    "quiet",
+    "unwrap_model",
+]
+
+# The font is for plots that we do not ask for; fetching it would be the only use of the network.
+_data_utils.check_font = lambda *_args, **_kwargs: None
+
+_MODELS: dict[Task, type[BaseModel]] = {"detect": DetectionModel, "segment": SegmentationModel}
+
+
+class _StandardError(logging.StreamHandler[TextIO]):
+    """Writes to whatever `sys.stderr` is at the time: results alone belong on stdout."""
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, value: TextIO) -> None:
+        del value
+
+
+if not _IMPORTED_BY_USER:
+    for _handler in list(LOGGER.handlers):
+        _moved = _StandardError()
+        _moved.setFormatter(_handler.formatter)
+        LOGGER.removeHandler(_handler)
+        LOGGER.addHandler(_moved)
+
+
+@contextlib.contextmanager
+def quiet(level: int = logging.ERROR) -> Iterator[None]:
+    """Keep Ultralytics' log and its advisory warnings to itself inside the block."""
+    before = LOGGER.level
+    LOGGER.setLevel(level)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        LOGGER.setLevel(before)
+
+
+def checkpoint_classes() -> list[type]:
+    """Classes of Ultralytics that an ordinary detection or segmentation checkpoint may hold."""
+    packages = [
+        module
+        for name, module in sorted(sys.modules.items())
+        if name == _tasks.__name__ or name.startswith(_modules.__name__)
+    ]
+    found = {
+        f"{value.__module__}.{value.__qualname__}": value
+        for package in packages
+        for value in vars(package).values()
+        if isinstance(value, type) and value.__module__.startswith("ultralytics.nn.")
+    }
+    return list(found.values())
+
+
+def build_model(config: dict[str, Any], task: Task, class_count: int) -> BaseModel:
+    """Build a model with random weights from a configuration (see `model_config`)."""
+    with quiet():
+        return _MODELS[task](deepcopy(config), nc=class_count, verbose=False)
+
+
+def model_config(source: dict[str, Any] | str, task: Task) -> dict[str, Any]:
+    """Return the configuration of a model for `task`.
+
+    source: the `yaml` of a loaded model, or the name of an official model such as "yolo11n".
+    A segmentation configuration is derived from a detection one of the same family and scale, so
+    that a segmenter can start from detection weights.
+
+    Raises UsageError for an unknown name, WeightsError when the family has no such model.
+    """
+    if isinstance(source, str):
+        return _official(source)
+    if task == "detect" or "Segment" in str(source["head"][-1][2]):
+        return deepcopy(source)
+    stem = Path(str(source.get("yaml_file", ""))).stem
+    try:
+        return _official(f"{stem.removesuffix('-seg')}-seg")
+    except UsageError as error:
+        raise WeightsError(
+            f"no segmentation model is known for {stem or 'this checkpoint'}",
+            hint="Start from a segmentation checkpoint, or from yolov8, yolo11 or yolo26 weights.",
+        ) from error
+
+
+def _official(stem: str) -> dict[str, Any]:
+    try:
+        with quiet():
+            config: dict[str, Any] = yaml_model_load(f"{stem}.yaml")
+    except (FileNotFoundError, OSError) as error:
+        raise UsageError(
+            f"no model configuration is called {stem!r}", hint="For example yolo11n or yolov8s-seg."
+        ) from error
+    return config
