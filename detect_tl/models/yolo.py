@@ -26,6 +26,7 @@ _IMPORTED_BY_USER = "ultralytics" in sys.modules
 from ultralytics import YOLO, __version__ as ULTRALYTICS_VERSION  # noqa: N812
 from ultralytics.cfg import DEFAULT_CFG
 from ultralytics.data import utils as _data_utils
+from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.models.yolo.segment import SegmentationTrainer
 from ultralytics.nn import modules as _modules, tasks as _tasks
@@ -44,6 +45,7 @@ __all__ = [
     "ULTRALYTICS_VERSION",
     "YOLO",
     "BaseModel",
+    "BaseTrainer",
     "DetectionModel",
     "DetectionTrainer",
     "ModelEMA",

@@ -1,0 +1,1 @@
+"""Carrying out a transfer: the configuration, the trainers and the run folder."""

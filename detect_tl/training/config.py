@@ -1,0 +1,81 @@
+"""What a training run can be told, checked in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from detect_tl.core.errors import UsageError, did_you_mean
+from detect_tl.core.model_spec import Task
+
+FreezeSpec = Literal["none", "backbone", "neck"] | int | tuple[int, ...]
+
+
+def _freeze(value: object) -> object:
+    """Accept numbers given as text, as a command line or an environment variable gives them."""
+    if isinstance(value, str):
+        parts = [part.strip() for part in value.split(",")]
+        if all(part.isdigit() for part in parts):
+            numbers = [int(part) for part in parts]
+            return numbers[0] if len(numbers) == 1 else tuple(numbers)
+    return tuple(value) if isinstance(value, list) else value
+
+
+class TrainConfig(BaseModel):
+    """Every setting of a run, with its default. Unknown settings are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: Path = Field(description="raw annotations in any known format, or a dataset folder")
+    weights: str = Field("yolo11n", description="name of official weights, or a checkpoint file")
+    task: Literal["auto"] | Task = Field("auto", description="auto: segment when there are masks")
+    freeze: Annotated[FreezeSpec, BeforeValidator(_freeze)] = Field(
+        "backbone", description="what stays as it was: backbone, neck, none, or first N layers"
+    )
+    epochs: int = Field(50, ge=1, description="how often every training image is seen")
+    imgsz: int = Field(640, ge=32, multiple_of=32, description="side of the input square, pixels")
+    batch: int = Field(16, ge=1, description="images per step")
+    optimizer: Literal["auto", "AdamW", "SGD", "Adam"] = "auto"
+    lr: float | None = Field(None, gt=0, description="learning rate; None: chosen by Ultralytics")
+    patience: int = Field(100, ge=0, description="stop after so many epochs without a better mAP")
+    amp: bool = Field(True, description="bfloat16 or float16 where the device has it")
+    mosaic: float = Field(1.0, ge=0, le=1, description="probability of mosaic augmentation")
+    close_mosaic: int | None = Field(
+        None, ge=0, description="last epochs without mosaic; None: a tenth of the epochs"
+    )
+    seed: int = Field(0, ge=0)
+    device: str = Field("", description="cpu, mps, or a CUDA number; empty: the best there is")
+    workers: int = Field(8, ge=0, description="loader processes; a CPU run needs none")
+    trust: bool = Field(False, description="load a checkpoint that asks for unknown classes")
+    from_format: str | None = Field(None, description="annotation format; None: recognised")
+    split: tuple[float, ...] = Field((0.8, 0.1, 0.1), description="train, val, test fractions")
+    out: Path = Field(Path("runs/train"), description="run folder to write")
+
+    @property
+    def closing_epochs(self) -> int:
+        """Number of final epochs that train without mosaic."""
+        if self.close_mosaic is not None:
+            return min(self.close_mosaic, self.epochs)
+        return max(1, round(self.epochs / 10))
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> TrainConfig:
+        """Build from plain values; raise one UsageError that lists everything wrong with them."""
+        try:
+            return cls.model_validate(dict(values))
+        except ValidationError as error:
+            raise UsageError(_explain(error, list(cls.model_fields))) from error
+
+
+def _explain(error: ValidationError, known: list[str]) -> str:
+    lines = []
+    for item in error.errors():
+        name = str(item["loc"][0]) if item["loc"] else "configuration"
+        if item["type"] == "extra_forbidden":
+            lines.append(f"unknown setting {name!r} ({did_you_mean(name, known)})")
+        else:
+            lines.append(f"{name} is {item['input']!r}: {item['msg'].lower()}")
+    return "; ".join(dict.fromkeys(lines))

@@ -1,0 +1,39 @@
+"""Randomness as a function of the seed and the epoch, so that a resumed run repeats the rest."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import torch
+
+_EPOCH_STRIDE = 1_000_003  # prime, so that neighbouring seeds and epochs do not share a stream
+
+
+def seed_epoch(loader: Any, seed: int, epoch: int) -> None:
+    """Seed everything that draws random numbers in one epoch.
+
+    loader: Ultralytics' endless loader. Its iterator is dropped, for the order of the images would
+    otherwise depend on how many epochs this process has run.
+    """
+    value = (seed * _EPOCH_STRIDE + epoch) % 2**32
+    random.seed(value)
+    np.random.seed(value)  # Ultralytics' augmentations use the global generator
+    torch.manual_seed(value)
+    loader.generator.manual_seed(value)
+    loader.reset()
+
+
+def forget_mosaic_buffer(dataset: Any) -> None:
+    """Let mosaic choose from all images instead of those that happened to be read last."""
+    for transform in _nested(getattr(dataset, "transforms", None)):
+        if hasattr(transform, "buffer_enabled"):
+            transform.buffer_enabled = False
+
+
+def _nested(transform: Any) -> list[Any]:
+    children = getattr(transform, "transforms", None) or []
+    before = getattr(transform, "pre_transform", None)
+    nested = [*children, *([before] if before is not None else [])]
+    return [transform, *(deeper for child in nested for deeper in _nested(child))]

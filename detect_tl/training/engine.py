@@ -1,0 +1,259 @@
+"""Ultralytics' trainers, made to transfer by plan, to freeze to the bit, and to resume exactly.
+
+What trains and how is theirs: data, augmentation, loss, schedule and the loop over epochs. Ours is
+what happens around it, through methods that they call: the loop itself is not overridden, for that
+is how freezes get lost.
+"""
+
+from __future__ import annotations
+
+import io
+from copy import deepcopy
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+
+from detect_tl import __version__
+from detect_tl.core.errors import GateError
+from detect_tl.core.files import atomic_path, write_json
+from detect_tl.models.apply import apply_plan
+from detect_tl.models.yolo import (
+    DEFAULT_CFG,
+    ULTRALYTICS_VERSION,
+    BaseTrainer,
+    DetectionTrainer,
+    SegmentationTrainer,
+    unwrap_model,
+)
+from detect_tl.training.determinism import forget_mosaic_buffer, seed_epoch
+from detect_tl.training.ema import FrozenEMA
+from detect_tl.training.precision import cpu_has_bfloat16, forward_in_bfloat16, use_all_cores
+from detect_tl.transfer.freeze import frozen_layers
+from detect_tl.transfer.plan import TransferPlan, plan_transfer
+
+RESUME_FILE = "resume.pt"
+
+
+class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
+    """What the detection and the segmentation trainer share. Mixed in before Ultralytics' class.
+
+    `freeze` may be a name ("backbone", "neck", "none") beside Ultralytics' numbers. The folder it
+    writes holds `transfer.json`, the fate of every tensor.
+    """
+
+    def __init__(
+        self,
+        cfg: Any = DEFAULT_CFG,
+        overrides: dict[str, Any] | None = None,
+        _callbacks: dict[str, Any] | None = None,
+    ) -> None:
+        settings = dict(overrides or {})
+        self.mixed_precision = bool(settings.get("amp", True))
+        super().__init__(cfg, settings, _callbacks)
+        if self.device.type == "cpu":
+            use_all_cores()
+        self.csv = self.save_dir / "metrics.csv"
+        self.plan: TransferPlan | None = None
+        self.resume_state: dict[str, Any] | None = None
+        self.add_callback("on_train_start", _Transfer._begin)
+        self.add_callback("on_train_epoch_start", _Transfer._begin_epoch)
+
+    # -- the model ---------------------------------------------------------------------------
+
+    def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> Any:
+        """Build the model for this data and fill it from `weights`, tensor by tensor as planned."""
+        del verbose
+        model = super().get_model(cfg=cfg, weights=None, verbose=False)
+        freeze = frozen_layers(self.args.freeze, model.yaml)
+        self.args.freeze = list(freeze.layers)
+        if weights is None:
+            return model
+        # Ultralytics widens the class branch to the source's, so that its hidden layers fit; what
+        # is copied where is then decided, written down and done by the plan.
+        model.load(weights, verbose=False)
+        source = weights.float().state_dict()
+        self.plan = plan_transfer(
+            {name: tuple(value.shape) for name, value in source.items()},
+            {name: tuple(value.shape) for name, value in model.state_dict().items()},
+            source_names=_names(weights.names),
+            target_names=_names(self.data["names"]),
+            frozen_layers=freeze.layers,
+        )
+        apply_plan(self.plan, source, model)
+        write_json(self.save_dir / "transfer.json", self.plan.as_json())
+        return model
+
+    @property
+    def frozen_tensors(self) -> set[str]:
+        """Names of the tensors that must not change by a bit."""
+        prefixes = tuple(f"model.{layer}." for layer in self.args.freeze)
+        return {name for name in unwrap_model(self.model).state_dict() if name.startswith(prefixes)}
+
+    # -- beginning, and beginning again ------------------------------------------------------
+
+    def resume_training(self, ckpt: Any) -> None:
+        """Set up the average, and continue from `resume_state` when there is one."""
+        del ckpt
+        self.ema = FrozenEMA(self.model, self.frozen_tensors)
+        if self.resume_state is not None:
+            self._restore(self.resume_state)
+        if self.mixed_precision and self.device.type == "cpu" and cpu_has_bfloat16():
+            forward_in_bfloat16(unwrap_model(self.model))
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        model = unwrap_model(self.model)
+        model.load_state_dict(state["model"])
+        self.ema.ema.load_state_dict(state["ema"])
+        self.ema.updates = state["updates"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.best_fitness = state["best_fitness"]
+        self.stopper.__dict__.update(state["stopper"])
+        self.start_epoch = state["epoch"] + 1
+        if getattr(model.model[-1], "one2one_cv2", None) is not None and self.start_epoch:
+            # YOLO26 weighs its two heads by the epoch.
+            model.criterion = model.init_criterion()
+            model.criterion.updates = self.start_epoch - 1
+            model.criterion.update()
+
+    def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
+        """Build the data set; mosaic chooses from all of it, whatever was read before."""
+        dataset = super().build_dataset(img_path, mode, batch)
+        forget_mosaic_buffer(dataset)
+        return dataset
+
+    def _handle_nan_recovery(self, epoch: int) -> bool:
+        """Stop at a loss that is no number: the same epoch again would end the same way."""
+        values = [v for v in (self.loss, self.fitness) if v is not None]
+        if all(bool(torch.isfinite(torch.as_tensor(v)).all()) for v in values):
+            return False
+        raise GateError(
+            f"the loss is no longer a number in epoch {epoch + 1}; the checkpoints are those of the"
+            " last good epoch",
+            hint="Lower the learning rate (--lr), or train in float32 (--no-amp).",
+        )
+
+    def _begin(self) -> None:
+        if self.resume_state is None:
+            self._save_state(epoch=-1)
+            _write_bytes(self.last, self._checkpoint())
+
+    def _begin_epoch(self) -> None:
+        seed_epoch(self.train_loader, self.args.seed, self.epoch)
+
+    # -- saving ------------------------------------------------------------------------------
+
+    def save_model(self) -> bool:
+        """Write `last.pt`, `best.pt` when this epoch is the best, and what a resume needs.
+
+        Each file appears whole; `resume.pt` comes last, so it never names an epoch whose
+        checkpoint is missing.
+        """
+        checkpoint = self._checkpoint()
+        _write_bytes(self.last, checkpoint)
+        if self.best_fitness == self.fitness:
+            _write_bytes(self.best, checkpoint)
+        self._save_state(self.epoch)
+        return True
+
+    def _checkpoint(self) -> bytes:
+        """Serialise the averaged model as an ordinary Ultralytics checkpoint without optimizer."""
+        model = deepcopy(self.ema.ema).to(memory_format=torch.contiguous_format)
+        model.criterion = None
+        if _survives_half(model, self.frozen_tensors):
+            model = model.half()
+        buffer = io.BytesIO()
+        content = {
+            "epoch": getattr(self, "epoch", -1),
+            "best_fitness": self.best_fitness,
+            "model": model,
+            "ema": None,
+            "updates": None,
+            "optimizer": None,
+            "train_args": vars(self.args),
+            "train_metrics": {**(self.metrics or {}), "fitness": self.fitness},
+            "date": datetime.now(UTC).isoformat(),
+            "version": ULTRALYTICS_VERSION,
+            "license": "AGPL-3.0 (https://ultralytics.com/license)",
+            "detect_tl": {"version": __version__},
+        }
+        torch.save(content, buffer)
+        return buffer.getvalue()
+
+    def _save_state(self, epoch: int) -> None:
+        buffer = io.BytesIO()
+        state = {
+            "epoch": epoch,
+            "model": unwrap_model(self.model).state_dict(),
+            "ema": self.ema.ema.state_dict(),
+            "updates": self.ema.updates,
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "best_fitness": _plain(self.best_fitness),
+            "stopper": {
+                "best_fitness": _plain(self.stopper.best_fitness),
+                "best_epoch": self.stopper.best_epoch,
+            },
+        }
+        torch.save(state, buffer)
+        _write_bytes(self.wdir / RESUME_FILE, buffer.getvalue())
+
+    def final_eval(self) -> None:
+        """Validate the best checkpoint. Nothing is stripped: checkpoints are written that way."""
+        model = self.best if self.best.exists() else self.last
+        self.validator.args.plots = self.args.plots
+        self.metrics = self.validator(model=model)
+        self.metrics.pop("fitness", None)
+        self.run_callbacks("on_fit_epoch_end")
+
+
+class DetectionTransferTrainer(_Transfer, DetectionTrainer):  # type: ignore[misc]
+    """Trains boxes."""
+
+
+class SegmentationTransferTrainer(_Transfer, SegmentationTrainer):  # type: ignore[misc]
+    """Trains boxes and masks."""
+
+
+class TransferTrainer:
+    """The trainer for a task, for `YOLO(...).train(trainer=TransferTrainer, freeze="backbone")`."""
+
+    TRAINERS: ClassVar[dict[str, type[_Transfer]]] = {
+        "detect": DetectionTransferTrainer,
+        "segment": SegmentationTransferTrainer,
+    }
+
+    def __new__(
+        cls,
+        cfg: Any = DEFAULT_CFG,
+        overrides: dict[str, Any] | None = None,
+        _callbacks: dict[str, Any] | None = None,
+    ) -> Any:
+        """Return a detection or a segmentation trainer, as `overrides["task"]` asks."""
+        task = (overrides or {}).get("task") or "detect"
+        return cls.TRAINERS[task](cfg, overrides, _callbacks)
+
+
+def _names(names: dict[int, str] | list[str]) -> tuple[str, ...]:
+    return tuple(names.values() if isinstance(names, dict) else names)
+
+
+def _plain(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def _survives_half(model: torch.nn.Module, frozen: set[str]) -> bool:
+    """Whether float16 holds every frozen tensor exactly, as it does for official checkpoints."""
+    state = model.state_dict()
+    return all(
+        torch.equal(state[name], state[name].half().float())
+        for name in frozen
+        if state[name].dtype is torch.float32
+    )
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    with atomic_path(path) as scratch:
+        scratch.write_bytes(content)

@@ -1,0 +1,252 @@
+"""A data set and a configuration become a run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from detect_tl.core.dataset import SPLITS
+from detect_tl.core.errors import DataError, GateError, MachineError, UsageError
+from detect_tl.core.files import (
+    atomic_folder,
+    find_images,
+    read_json,
+    refuse_existing,
+    sha256_files,
+)
+from detect_tl.core.model_spec import Task
+from detect_tl.core.progress import Progress, Silent
+from detect_tl.curate.convert import convert
+from detect_tl.formats.detect import is_prepared
+from detect_tl.models.checkpoint import Checkpoint, load_checkpoint
+from detect_tl.models.yolo import model_config, quiet
+from detect_tl.training.callbacks import ShowProgress, refuse_another_batch_size
+from detect_tl.training.config import TrainConfig
+from detect_tl.training.engine import RESUME_FILE, TransferTrainer
+from detect_tl.training.folder import RunFolder
+from detect_tl.transfer.fetch import locate
+from detect_tl.transfer.freeze import frozen_layers
+
+_RAM_SHARE_FOR_IMAGES = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """A finished run."""
+
+    run: RunFolder
+    task: Task
+    names: tuple[str, ...]
+    dataset: Path
+    epochs: int
+    seconds: float
+
+
+def train(config: TrainConfig, progress: Progress | None = None) -> TrainResult:
+    """Train as `config` says and write the run folder `config.out`.
+
+    Everything that can be wrong with the input is found before the folder appears; from then on
+    the run can be resumed, whatever ends it.
+
+    Raises UsageError for an existing folder, DataError, WeightsError, and MachineError when the
+    device is missing or its memory does not suffice.
+    """
+    progress = progress or Silent()
+    refuse_existing(config.out)
+    located = locate(config.weights, trust=config.trust, progress=progress)
+    progress.say(f"weights: {located.path} ({located.origin})")
+    source = load_checkpoint(located.path, trust=config.trust)
+    check_device(config.device)
+    with atomic_folder(config.out) as scratch:
+        description = _prepare(config, scratch, progress)
+        task = _task(config, description)
+        model_config(source.yaml, task)  # fails now rather than after the folder has appeared
+        frozen_layers(config.freeze, source.yaml)
+        resolved = config.model_copy(
+            update={"task": task, "data": config.data.resolve(), "weights": str(located.path)}
+        )
+        RunFolder(scratch).write_description(resolved, description, config.device)
+    run = RunFolder(config.out)
+    return _carry_out(run, resolved, source, progress)
+
+
+def resume(path: Path, progress: Progress | None = None) -> TrainResult:
+    """Continue a run after its last finished epoch, to the result it would have had.
+
+    Raises UsageError when `path` is no run, or one that has finished.
+    """
+    progress = progress or Silent()
+    run = RunFolder.open(path)
+    if run.finished:
+        raise UsageError(
+            f"the run {path} has finished; there is nothing to resume",
+            hint="Start a new one with `detect-tl train`.",
+        )
+    config = run.config().model_copy(update={"out": path})
+    check_device(config.device)
+    if run.resume_state.exists() and run.last.exists():
+        state = torch.load(run.resume_state, weights_only=True, map_location="cpu")
+        run.drop_epochs_after(state["epoch"])
+        progress.say(f"resuming after epoch {state['epoch'] + 1} of {config.epochs}")
+        return _carry_out(run, config, load_checkpoint(run.last), progress, state)
+    progress.say("the run had not begun its first epoch; starting it")
+    source = load_checkpoint(Path(config.weights), trust=config.trust)
+    return _carry_out(run, config, source, progress)
+
+
+def check_device(device: str) -> None:
+    """Raise MachineError when `device` is a GPU that is not there."""
+    if device in ("", "cpu"):
+        return
+    if device == "mps":
+        if not torch.backends.mps.is_available():
+            raise MachineError("this machine has no Apple GPU (mps)", hint="Use --device cpu.")
+        return
+    numbers = device.removeprefix("cuda:").split(",")
+    if not all(number.isdigit() for number in numbers):
+        raise UsageError(f"unknown device {device!r}", hint="Use cpu, mps, or a CUDA number: 0.")
+    count = torch.cuda.device_count()
+    if any(int(number) >= count for number in numbers):
+        raise MachineError(
+            f"CUDA device {device} was asked for, but this machine has {count}",
+            hint="Use --device cpu, or check the driver with `detect-tl doctor`.",
+        )
+
+
+def _prepare(config: TrainConfig, scratch: Path, progress: Progress) -> dict[str, Any]:
+    """Describe the dataset folder, after converting raw annotations into `scratch`."""
+    if is_prepared(config.data):
+        folder, recorded = config.data, str(config.data.resolve())
+    else:
+        folder, recorded = scratch / "dataset", "dataset"
+        convert(
+            config.data,
+            folder,
+            from_format=config.from_format,
+            split=config.split,
+            seed=config.seed,
+            task=config.task,
+            progress=progress,
+        )
+    truths = {s: folder / "annotations" / f"{s}.json" for s in SPLITS}
+    truths = {split: path for split, path in truths.items() if path.exists()}
+    documents = {split: read_json(path) for split, path in truths.items()}
+    for needed in ("train", "val"):
+        if not documents.get(needed, {}).get("images"):
+            raise DataError(
+                f"the data set has no {needed} images",
+                path=config.data,
+                hint="Give it more images, or other fractions with --split.",
+            )
+    return {
+        "path": recorded,
+        "source": str(config.data.resolve()),
+        "sha256": sha256_files(truths.values(), folder),
+        "names": [category["name"] for category in documents["train"]["categories"]],
+        "images": {split: len(d["images"]) for split, d in documents.items()},
+        "objects": {split: len(d["annotations"]) for split, d in documents.items()},
+        "has_masks": any(a.get("segmentation") for a in documents["train"]["annotations"]),
+    }
+
+
+def _task(config: TrainConfig, dataset: dict[str, Any]) -> Task:
+    if config.task == "auto":
+        return "segment" if dataset["has_masks"] else "detect"
+    return config.task
+
+
+def _carry_out(
+    run: RunFolder,
+    config: TrainConfig,
+    source: Checkpoint,
+    progress: Progress,
+    state: dict[str, Any] | None = None,
+) -> TrainResult:
+    assert config.task != "auto", "the task is resolved before the run folder is written"
+    dataset = run.dataset()
+    with quiet(), _memory_errors(config):
+        trainer = TransferTrainer(overrides=_overrides(config, run, dataset))
+        if state is None:
+            architecture = model_config(source.yaml, config.task)
+            trainer.model = trainer.get_model(cfg=architecture, weights=source.model)
+            for line in trainer.plan.summary():
+                progress.say(line)
+        else:
+            trainer.model = source.model
+            trainer.args.freeze = list(frozen_layers(config.freeze, source.yaml).layers)
+            trainer.resume_state = state
+        ShowProgress(progress, config.task).attach(trainer)
+        refuse_another_batch_size(trainer)
+        trainer.train()
+    (trainer.wdir / RESUME_FILE).unlink(missing_ok=True)
+    names = tuple(trainer.data["names"].values())
+    seconds = trainer.epoch_time_start - trainer.train_time_start
+    return TrainResult(run, config.task, names, dataset, trainer.epoch + 1, seconds)
+
+
+def _overrides(config: TrainConfig, run: RunFolder, dataset: Path) -> dict[str, Any]:
+    """Translate the configuration into Ultralytics' settings."""
+    freeze = list(config.freeze) if isinstance(config.freeze, tuple) else config.freeze
+    return {
+        "task": config.task,
+        "mode": "train",
+        "model": config.weights,
+        "data": str((dataset / "data.yaml").resolve()),
+        "save_dir": str(run.path.resolve()),
+        "exist_ok": True,
+        "freeze": freeze,
+        "epochs": config.epochs,
+        "imgsz": config.imgsz,
+        "batch": config.batch,
+        # A step after every batch. Gradients that are still being summed at the end of an epoch
+        # would be lost to a resume, and small data sets have few enough steps as it is.
+        "nbs": config.batch,
+        "optimizer": "AdamW" if config.lr and config.optimizer == "auto" else config.optimizer,
+        **({"lr0": config.lr} if config.lr else {}),
+        "patience": config.patience,
+        "amp": _precision(config),
+        "mosaic": config.mosaic,
+        "close_mosaic": config.closing_epochs,
+        "seed": config.seed,
+        "device": config.device,
+        "workers": config.workers,
+        "cache": "ram" if _fits_in_ram(dataset, config.imgsz) else False,
+        "plots": False,
+        "verbose": False,
+    }
+
+
+def _precision(config: TrainConfig) -> bool | str:
+    """`bf16` where a GPU has it: Ultralytics then skips a check that fetches a model."""
+    if config.amp and config.device != "cpu" and torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else True
+    return config.amp
+
+
+def _fits_in_ram(dataset: Path, imgsz: int) -> bool:
+    needed = len(find_images(dataset / "images")) * imgsz * imgsz * 3
+    return needed < _RAM_SHARE_FOR_IMAGES * float(psutil.virtual_memory().available)
+
+
+@contextmanager
+def _memory_errors(config: TrainConfig) -> Iterator[None]:
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        text = str(error).lower()
+        if isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text:
+            raise MachineError(
+                f"out of memory at batch {config.batch} and {config.imgsz} pixels; the run folder"
+                f" {config.out} is left as it is",
+                hint=f"Try --batch {max(config.batch // 2, 1)}, or a smaller --imgsz.",
+            ) from error
+        raise
+    except GateError as error:
+        error.path = error.path or config.out
+        raise
