@@ -1,0 +1,31 @@
+"""Reading an image as a person sees it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detect_tl.core.errors import DataError
+
+Image = NDArray[np.uint8]
+"""(height, width, 3) BGR, upright."""
+
+
+def read_image(path: Path) -> Image:
+    """Read an image file as BGR, with its EXIF orientation applied.
+
+    Grey and 16-bit images become 8-bit BGR; transparency is dropped. Raises DataError when the
+    file is missing or is no image.
+    """
+    import cv2
+
+    try:
+        data = np.fromfile(path, np.uint8)  # cv2.imread fails on some names under Windows
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", path=path) from error
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    if image is None:
+        raise DataError("is not an image that can be read", path=path)
+    return np.asarray(image, np.uint8)

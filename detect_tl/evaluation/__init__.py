@@ -1,0 +1,1 @@
+"""How good a detector is: COCO metrics from pycocotools, plots and the report of a run."""
