@@ -1,0 +1,1 @@
+"""Detection on images, videos and cameras. Nothing in here loads torch."""

@@ -1,0 +1,147 @@
+"""Engines that run a model. Each is found by its name through the plugin door."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detect_tl import plugins
+from detect_tl.core.errors import MachineError, UsageError, WeightsError
+from detect_tl.core.model_spec import ModelSpec
+from detect_tl.runtime.onnx_spec import GraphIO, spec_from_onnx
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """One loaded model. `infer` may be called from several threads at once."""
+
+    @property
+    def spec(self) -> ModelSpec: ...
+
+    def infer(self, batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Run a (batch, 3, height, width) RGB batch in [0, 1]; outputs as `ModelSpec` has them."""
+        ...
+
+    def close(self) -> None:
+        """Free the engine; the backend cannot be used afterwards."""
+        ...
+
+
+def load_backend(
+    path: Path, name: str = "auto", *, threads: int | None = None, device: str = "auto"
+) -> Backend:
+    """Load a model with the named engine, or with the first one that reads its kind of file.
+
+    threads: cores that one call of `infer` may use; all of them when None.
+    Raises UsageError for an unknown engine or kind of file, WeightsError for a file that is
+    missing, damaged or no detector, and MachineError when the device is not there.
+    """
+    if name != "auto":
+        return _made(plugins.load("detect_tl.backends", name), path, threads, device)
+    suffix = path.suffix.lower()
+    for known in plugins.names("detect_tl.backends"):
+        backend = plugins.load("detect_tl.backends", known)
+        if suffix in backend.suffixes:
+            return _made(backend, path, threads, device)
+    raise UsageError(
+        f"no engine runs {suffix or 'extensionless'} files",
+        path=path,
+        hint="Export the model first: detect-tl export MODEL --format onnx",
+    )
+
+
+def _made(backend: Any, path: Path, threads: int | None, device: str) -> Backend:
+    made: Backend = backend(path, threads=threads, device=device)
+    return made
+
+
+class OnnxRuntimeBackend:
+    """ONNX Runtime, on the CPU or a CUDA device.
+
+    The thread pool does not spin between calls: a spinning pool takes the cores from everything
+    else in the process, torch above all.
+    """
+
+    suffixes: ClassVar[tuple[str, ...]] = (".onnx",)
+
+    def __init__(self, path: Path, *, threads: int | None = None, device: str = "auto") -> None:
+        self._session = _open_session(path, threads or os.cpu_count() or 1, device)
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        graph = GraphIO(
+            inputs=tuple(tuple(i.shape) for i in inputs),
+            outputs=tuple(tuple(o.shape) for o in outputs),
+            metadata=dict(self._session.get_modelmeta().custom_metadata_map),
+        )
+        self.spec = spec_from_onnx(graph, path)
+        self._input = inputs[0].name
+        self._dtype = np.float16 if inputs[0].type == "tensor(float16)" else np.float32
+        batch = inputs[0].shape[0]
+        self._batch: int | None = batch if isinstance(batch, int) else None
+
+    def infer(self, batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Run a (batch, 3, height, width) RGB batch in [0, 1].
+
+        A model exported for a fixed batch runs as often as needed, the last time filled up.
+        """
+        feed = batch.astype(self._dtype, copy=False)
+        step = self._batch or max(len(feed), 1)
+        parts = [self._run(feed[i : i + step], step) for i in range(0, len(feed), step)]
+        if len(parts) == 1:
+            return parts[0]
+        return [np.concatenate(column) for column in zip(*parts, strict=True)]
+
+    def close(self) -> None:
+        del self._session
+
+    def _run(self, part: NDArray[Any], step: int) -> list[NDArray[np.float32]]:
+        count = len(part)
+        if count < step:
+            filler = np.zeros((step - count, *part.shape[1:]), part.dtype)
+            part = np.concatenate((part, filler))
+        outputs: Sequence[NDArray[Any]] = self._session.run(None, {self._input: part})
+        return [output[:count].astype(np.float32, copy=False) for output in outputs]
+
+
+def _open_session(path: Path, threads: int, device: str) -> Any:
+    import onnxruntime
+
+    if not path.is_file():
+        raise WeightsError("there is no such model file", path=path, hint="Check the path.")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    options.log_severity_level = 3  # errors only: its warnings are about graphs, not for users
+    providers = _providers(onnxruntime.get_available_providers(), device)
+    try:
+        # From a path, so that weights stored beside a large model are found as well.
+        return onnxruntime.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:  # its errors share no other base class
+        reason = str(error).strip().splitlines()
+        raise WeightsError(
+            f"not an ONNX model that ONNX Runtime can load: {reason[0] if reason else error!r}",
+            path=path,
+            hint="The file is damaged or was cut off; export it again.",
+        ) from error
+
+
+def _providers(available: Sequence[str], device: str) -> list[str]:
+    if device not in DEVICES:
+        raise UsageError(f"unknown device {device!r}", hint=f"Known: {', '.join(DEVICES)}")
+    cuda = "CUDAExecutionProvider"
+    if device == "cuda" and cuda not in available:
+        raise MachineError(
+            "this ONNX Runtime has no CUDA support",
+            hint="Install onnxruntime-gpu in place of onnxruntime, or use --device cpu.",
+        )
+    wanted = [cuda] if device != "cpu" and cuda in available else []
+    return [*wanted, "CPUExecutionProvider"]
