@@ -23,6 +23,7 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 _IMPORTED_BY_USER = "ultralytics" in sys.modules
 
+from torch.nn import Module
 from ultralytics import YOLO, __version__ as ULTRALYTICS_VERSION  # noqa: N812
 from ultralytics.cfg import DEFAULT_CFG
 from ultralytics.data import utils as _data_utils
@@ -30,13 +31,14 @@ from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.models.yolo.segment import SegmentationTrainer
 from ultralytics.nn import modules as _modules, tasks as _tasks
+from ultralytics.nn.modules.block import TorchVision
 from ultralytics.nn.tasks import (
     BaseModel,
     DetectionModel,
     SegmentationModel,
     yaml_model_load,
 )
-from ultralytics.utils import LOGGER
+from ultralytics.utils import LOGGER, IterableSimpleNamespace, loss as _loss, tal as _tal
 from ultralytics.utils.torch_utils import ModelEMA, unwrap_model
 
 __all__ = [
@@ -98,19 +100,25 @@ def quiet(level: int = logging.ERROR) -> Iterator[None]:
 
 
 def checkpoint_classes() -> list[type]:
-    """Classes of Ultralytics that an ordinary detection or segmentation checkpoint may hold."""
-    packages = [
-        module
-        for name, module in sorted(sys.modules.items())
-        if name == _tasks.__name__ or name.startswith(_modules.__name__)
-    ]
+    """Classes of Ultralytics that an ordinary detection or segmentation checkpoint may hold.
+
+    Its layers and models, the loss that older releases left in the model, and the namespace of
+    training settings. No function, and no class that reads files or the network when made.
+    """
     found = {
         f"{value.__module__}.{value.__qualname__}": value
-        for package in packages
-        for value in vars(package).values()
-        if isinstance(value, type) and value.__module__.startswith("ultralytics.nn.")
+        for name, module in sorted(sys.modules.items())
+        if name in (_tasks.__name__, _loss.__name__, _tal.__name__)
+        or name.startswith(_modules.__name__)
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and value is not TorchVision
+        and (
+            (value.__module__.startswith("ultralytics.nn.") and issubclass(value, Module))
+            or value.__module__ in (_loss.__name__, _tal.__name__)
+        )
     }
-    return list(found.values())
+    return [*found.values(), IterableSimpleNamespace]
 
 
 def build_model(config: dict[str, Any], task: Task, class_count: int) -> BaseModel:

@@ -1,0 +1,1 @@
+"""What is transferred, as values: names, files, plans and layers to freeze. No torch."""

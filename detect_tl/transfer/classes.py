@@ -1,0 +1,82 @@
+"""Which classes of a new model an old one already knows, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class ClassMatch:
+    """How the rows of two class branches correspond.
+
+    rows: (target row, source row) of every class that both have, by target row.
+    known: whether both sides name their classes; without names, rows correspond by position when
+        their number is equal.
+    """
+
+    source: tuple[str, ...]
+    target: tuple[str, ...]
+    rows: tuple[tuple[int, int], ...]
+    known: bool
+
+    @property
+    def identical(self) -> bool:
+        """Whether both have the same classes in the same order."""
+        return len(self.source) == len(self.target) == len(self.rows) and all(
+            here == there for here, there in self.rows
+        )
+
+    @property
+    def reused(self) -> tuple[str, ...]:
+        return tuple(self.target[here] for here, _ in self.rows)
+
+    @property
+    def new(self) -> tuple[str, ...]:
+        have = {here for here, _ in self.rows}
+        return tuple(name for row, name in enumerate(self.target) if row not in have)
+
+    def describe(self) -> str:
+        """Say it in words: "class rows of person reused, of helmet new"."""
+        if not self.rows:
+            return f"class rows of {len(self.target)} new classes ({_listed(self.target)})"
+        fresh = f", of {_listed(self.new)} new" if self.new else ""
+        return f"class rows of {_listed(self.reused)} reused{fresh}"
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "matched_by": "name" if self.known else "position",
+            "reused": {self.target[here]: there for here, there in self.rows},
+            "new": list(self.new),
+        }
+
+
+def match_classes(source: Sequence[str], target: Sequence[str]) -> ClassMatch:
+    """Match classes by name, exactly if possible, else regardless of case and spacing.
+
+    Names that only repeat their number ("0", "1", …), as a model has before it has seen data, count
+    as no names.
+    """
+    known = not (_placeholders(source) or _placeholders(target))
+    if not known:
+        same = range(len(target)) if len(source) == len(target) else ()
+        return ClassMatch(tuple(source), tuple(target), tuple((i, i) for i in same), known=False)
+    exact = {name: row for row, name in reversed(list(enumerate(source)))}
+    loose = {_plain(name): row for row, name in reversed(list(enumerate(source)))}
+    found = ((row, exact.get(name, loose.get(_plain(name)))) for row, name in enumerate(target))
+    rows = tuple((here, there) for here, there in found if there is not None)
+    return ClassMatch(tuple(source), tuple(target), rows, known=True)
+
+
+def _placeholders(names: Sequence[str]) -> bool:
+    return all(name == str(row) for row, name in enumerate(names))
+
+
+def _plain(name: str) -> str:
+    return "".join(name.casefold().split())
+
+
+def _listed(names: Sequence[str], most: int = 6) -> str:
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + rest
