@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
 from detect_tl.core.geometry import Box, Mask, Size
+from detect_tl.core.model_spec import Task
 
 Json = str | int | float | bool | None | Sequence["Json"] | Mapping[str, "Json"]
 
@@ -43,7 +44,7 @@ class Instance:
     box: Box
     mask: Mask | None = None
     iscrowd: bool = False
-    attributes: Mapping[str, Json] = field(default=NO_ATTRIBUTES)
+    attributes: Mapping[str, Json] = field(default_factory=lambda: NO_ATTRIBUTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,13 @@ class Dataset:
     def has_masks(self) -> bool:
         return any(item.mask is not None for item in self.instances())
 
+    @property
+    def natural_task(self) -> Task:
+        """ "segment" when at least half of the objects have a mask, crowds not counted."""
+        single = [item for item in self.instances() if not item.iscrowd]
+        masked = sum(item.mask is not None for item in single)
+        return "segment" if masked and 2 * masked >= len(single) else "detect"
+
     def instances(self) -> Iterator[Instance]:
         for sample in self.samples:
             yield from sample.instances
@@ -93,6 +101,33 @@ class Dataset:
         """Number of objects of every class, in the order of the ids, zeros included."""
         counts = Counter(item.category for item in self.instances())
         return {name: counts[index] for index, name in enumerate(self.names)}
+
+
+def renumber(
+    dataset: Dataset, names: Sequence[str], same: Mapping[str, str] | None = None
+) -> Dataset:
+    """Put the categories in the order of `names`, and their ids with them.
+
+    same: names that become another one of `names`, for example {"rbc": "RBC"}.
+    A category that `names` leaves out goes; raises KeyError when an object still has it.
+    """
+    place = {name: index for index, name in enumerate(names)}
+    known = {category.name: category for category in dataset.categories}
+    target = [place.get((same or {}).get(name, name)) for name in dataset.names]
+    categories = tuple(known.get(name, Category(name)) for name in names)
+    if target == list(range(len(names))):
+        return replace(dataset, categories=categories)
+
+    def moved(item: Instance) -> Instance:
+        index = target[item.category]
+        if index is None:
+            raise KeyError(dataset.names[item.category])
+        return item if index == item.category else replace(item, category=index)
+
+    samples = tuple(
+        replace(sample, instances=tuple(map(moved, sample.instances))) for sample in dataset.samples
+    )
+    return Dataset(categories, samples)
 
 
 class CategoryIndex:

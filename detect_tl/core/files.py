@@ -159,6 +159,8 @@ def image_header(path: Path) -> tuple[Size, int]:
         with Image.open(path) as image:
             width, height = image.size
             orientation = int(image.getexif().get(_EXIF_ORIENTATION, 1) or 1)
+            if image.format == "TIFF" and orientation in _EXIF_SIDEWAYS:
+                width, height = height, width  # Pillow turns the size of this format by itself
     except FileNotFoundError as error:
         raise DataError("the image is missing", path=path) from error
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -57,6 +57,22 @@ class Report:
         line: int | None = None,
     ) -> None:
         self.findings.append(Finding(code, severity, message, path, line))
+
+    def merge(self, other: Report) -> None:
+        """Take over the findings and the counts of another step."""
+        self.findings += other.findings
+        self.read += other.read
+        self.changed += other.changed
+        self.lost += other.lost
+
+    def relative_to(self, root: Path) -> Report:
+        """The same report with paths below `root` written as seen from there."""
+
+        def short(path: Path | None) -> Path | None:
+            return path.relative_to(root) if path and path.is_relative_to(root) else path
+
+        findings = [replace(f, path=short(f.path)) for f in self.findings]
+        return Report(findings, self.read, self.changed, self.lost)
 
     def extend(self, findings: Iterable[Finding]) -> None:
         self.findings.extend(findings)

@@ -100,6 +100,12 @@ def ring(flat: Sequence[float] | NDArray[np.float64]) -> Ring:
     return values.reshape(-1, 2)
 
 
+def box_ring(box: Box) -> Ring:
+    """The four corners of a box, clockwise on the screen from the top left."""
+    x1, y1, x2, y2 = box
+    return np.asarray([[x1, y1], [x2, y1], [x2, y2], [x1, y2]], dtype=np.float64)
+
+
 def ring_area(points: Ring) -> float:
     """Area of a simple polygon in square pixels (shoelace formula); never negative."""
     if len(points) < 3:
@@ -108,6 +114,40 @@ def ring_area(points: Ring) -> float:
     # squared, and loses small polygons that lie far from the origin otherwise.
     x, y = (points - points[0]).T
     return float(abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2)
+
+
+def clip_ring(points: Ring, size: Size) -> Ring:
+    """The part of a polygon inside the image (Sutherland and Hodgman, 1974).
+
+    A concave polygon that falls apart keeps its pieces joined along the border. Returns an empty
+    ring when nothing is left.
+    """
+    for axis, limit, sign in ((0, 0, 1), (0, size.width, -1), (1, 0, 1), (1, size.height, -1)):
+        if not len(points):
+            break
+        inside = sign * (points[:, axis] - limit)
+        if (inside >= 0).all():
+            continue
+        following, ahead = np.roll(points, -1, axis=0), np.roll(inside, -1)
+        kept: list[NDArray[np.float64]] = []
+        for a, b, da, db in zip(points, following, inside, ahead, strict=True):
+            if da >= 0:
+                kept.append(a)
+            if (da >= 0) != (db >= 0):
+                crossing = a + (b - a) * (da / (da - db))
+                crossing[axis] = limit
+                kept.append(crossing)
+        points = np.asarray(kept, dtype=np.float64).reshape(-1, 2)
+    return points
+
+
+def box_iou(a: Box, b: Box) -> float:
+    """Intersection over union of two boxes; 0 when both are empty."""
+    width = min(a.x2, b.x2) - max(a.x1, b.x1)
+    height = min(a.y2, b.y2) - max(a.y1, b.y1)
+    common = max(width, 0.0) * max(height, 0.0)
+    union = a.area + b.area - common
+    return common / union if union > 0 else 0.0
 
 
 def rings_box(rings: Sequence[Ring]) -> Box:

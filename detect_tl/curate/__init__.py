@@ -1,0 +1,1 @@
+"""From annotations to a data set folder to train on: checks, repair, split, conversion."""

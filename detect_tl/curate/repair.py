@@ -1,0 +1,195 @@
+"""Mending what has one right answer, and counting it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from detect_tl.core.dataset import Dataset, Instance, Sample, renumber
+from detect_tl.core.findings import Report
+from detect_tl.core.geometry import (
+    Box,
+    PolygonMask,
+    Ring,
+    Size,
+    box_iou,
+    box_ring,
+    clip_ring,
+    ring_area,
+    rings_box,
+)
+from detect_tl.core.model_spec import Task
+
+# Rounding puts boxes up to a pixel over the border; further out somebody should look.
+_ROUNDING = 1.0
+# Below this overlap a box does not belong to its own mask.
+_LEAST_OVERLAP = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class RepairPlan:
+    """The mended data set, and the report of what was changed and lost to get there."""
+
+    dataset: Dataset
+    report: Report
+
+
+def plan_repair(dataset: Dataset, task: Task = "detect") -> RepairPlan:
+    """Mend what has one right answer; nothing on disk is touched.
+
+    Class names that differ only in case or spaces become one; inverted boxes are turned right;
+    boxes and polygons are clipped to the image; objects without an area go. For "segment", an
+    object without a mask gets its box as outline.
+    """
+    report = Report()
+    merged = merge_variants(dataset, report)
+    samples = tuple(_mend_sample(s, merged.names, task, report) for s in merged.samples)
+    return RepairPlan(Dataset(merged.categories, samples), report)
+
+
+def merge_variants(dataset: Dataset, report: Report) -> Dataset:
+    """Merge class names that differ only in case or spaces into the most frequent spelling."""
+    counts = dataset.objects_per_class()
+    spellings: dict[str, list[str]] = defaultdict(list)
+    for name in dataset.names:
+        spellings[" ".join(name.casefold().split())].append(name)
+    same: dict[str, str] = {}
+    for several in spellings.values():
+        best = max(several, key=lambda name: counts[name])
+        for name in several:
+            if name != best:
+                same[name] = best
+                report.changed["classes-merged"] += 1
+                text = f"class {name!r} ({counts[name]} objects) became {best!r}"
+                report.add("class.case-variant", "warning", text)
+    if not same:
+        return dataset
+    return renumber(dataset, [name for name in dataset.names if name not in same], same)
+
+
+def _mend_sample(sample: Sample, names: list[str], task: Task, report: Report) -> Sample:
+    mended = []
+    for item in sample.instances:
+        notes = _Notes(report, sample, names[item.category])
+        found = _mend(item, sample.size, notes)
+        if found is not None and task == "segment" and found.mask is None:
+            report.changed["boxes-made-outlines"] += 1
+            found = replace(found, mask=PolygonMask((box_ring(found.box),)))
+        if found is not None:
+            mended.append(found)
+    if all(a is b for a, b in zip(mended, sample.instances, strict=False)) and len(mended) == len(
+        sample.instances
+    ):
+        return sample
+    return replace(sample, instances=tuple(mended))
+
+
+@dataclass(frozen=True, slots=True)
+class _Notes:
+    """Adds to a report what happened to one object."""
+
+    report: Report
+    sample: Sample
+    label: str
+
+    def lost(self, kind: str, code: str, text: str) -> None:
+        self.report.lost[kind] += 1
+        self._add(code, text)
+
+    def changed(self, kind: str, code: str, text: str) -> None:
+        self.report.changed[kind] += 1
+        self._add(code, text)
+
+    def _add(self, code: str, text: str) -> None:
+        where: Path = self.sample.annotation or self.sample.image
+        message = f"{self.label} in {self.sample.image.name}: {text}"
+        self.report.add(code, "warning", message, where)
+
+
+def _mend(item: Instance, size: Size, notes: _Notes) -> Instance | None:
+    """The object as it should be; None when nothing of it is left."""
+    box = item.box
+    if box.x2 < box.x1 or box.y2 < box.y1:
+        box = Box(
+            min(box.x1, box.x2), min(box.y1, box.y2), max(box.x1, box.x2), max(box.y1, box.y2)
+        )
+        notes.changed("boxes-turned-right", "box.inverted", f"corners of {_show(item.box)} swapped")
+    mask = item.mask
+    if isinstance(mask, PolygonMask):
+        box = _box_of_mask(box, mask, notes)
+        mask = _mend_polygons(mask, size, notes)
+    clipped = box.clipped(size)
+    if clipped.area <= 0:
+        outside = box.area > 0
+        kind = "objects-outside-image" if outside else "zero-area-boxes"
+        code = "box.outside" if outside else "box.zero-area"
+        why = "lies outside the image" if outside else "has no area"
+        notes.lost(kind, code, f"{_show(box)} {why}; dropped")
+        return None
+    if clipped != box:
+        _note_clip(box, clipped, notes)
+    if clipped == item.box and mask is item.mask:
+        return item
+    return replace(item, box=clipped, mask=mask)
+
+
+def _note_clip(box: Box, clipped: Box, notes: _Notes) -> None:
+    beyond = max(abs(a - b) for a, b in zip(box, clipped, strict=True))
+    if beyond > _ROUNDING:
+        text = f"{_show(box)} left the image by {beyond:.0f} pixels; clipped"
+        notes.changed("boxes-clipped", "box.out-of-bounds", text)
+    else:
+        notes.report.changed["boxes-clipped"] += 1
+
+
+def _box_of_mask(box: Box, mask: PolygonMask, notes: _Notes) -> Box:
+    """The box, or the one around the mask where the two do not belong together."""
+    parts = [part for part in mask.parts if len(part) >= 3]
+    if not parts:
+        return box
+    around = rings_box(parts)
+    if around.area <= 0 or box_iou(box, around) >= _LEAST_OVERLAP:
+        return box
+    text = f"box {_show(box)} does not fit its outline; replaced by {_show(around)}"
+    notes.changed("boxes-taken-from-mask", "box.mask-mismatch", text)
+    return around
+
+
+def _mend_polygons(mask: PolygonMask, size: Size, notes: _Notes) -> PolygonMask | None:
+    """Clip all rings to the image and drop those without an area."""
+    if all(map(_is_sound, mask.parts)) and _inside(mask, size):
+        return mask
+    parts = tuple(_sound_rings(mask.parts, size))
+    holes = tuple(_sound_rings(mask.holes, size))
+    gone = sum(not _is_sound(ring) for ring in mask.parts)
+    if gone:
+        notes.changed(
+            "outlines-dropped", "mask.zero-area", f"{gone} outlines have no area; dropped"
+        )
+    if not _inside(mask, size):
+        notes.report.changed["outlines-clipped"] += 1
+    return PolygonMask(parts, holes) if parts else None
+
+
+def _inside(mask: PolygonMask, size: Size) -> bool:
+    points = np.concatenate(mask.parts)
+    return bool((points >= 0).all() and (points <= size).all())
+
+
+def _sound_rings(rings: tuple[Ring, ...], size: Size) -> Iterator[Ring]:
+    for ring in rings:
+        clipped = clip_ring(ring, size) if _is_sound(ring) else ring
+        if _is_sound(clipped):
+            yield clipped
+
+
+def _is_sound(ring: Ring) -> bool:
+    return len(ring) >= 3 and ring_area(ring) > 0
+
+
+def _show(box: Box) -> str:
+    return f"[{', '.join(f'{v:g}' for v in box)}]"

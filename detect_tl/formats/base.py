@@ -1,0 +1,77 @@
+"""What an annotation format offers, and how one is found by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from detect_tl import plugins
+from detect_tl.core.dataset import Dataset
+from detect_tl.core.errors import MachineError
+from detect_tl.core.findings import Report
+from detect_tl.core.model_spec import Task
+from detect_tl.formats.source import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Sniff:
+    """Whether a format recognises a source, and the reason in words.
+
+    files: the annotation files it would read; none means that it does not recognise the source.
+    """
+
+    reason: str
+    files: tuple[Path, ...] = ()
+
+    @property
+    def matches(self) -> bool:
+        return bool(self.files)
+
+
+Reader = Callable[[Source, Report], Dataset]
+Writer = Callable[[Dataset, Path, Report, Task], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One annotation format.
+
+    name: as the user types it; title: as its makers spell it.
+    description: one line for `detect-tl formats`.
+    sniff: looks at beginnings and ends of files only; never raises for a damaged one.
+    read: returns boxes in pixels of the upright images; adds what it counted to the report;
+        raises DataError for a file that cannot be used at all.
+    write: describes a dataset whose images already lie at `folder/images/<split>/<name>`, for a
+        task; adds what got lost to the report. None for a format that is only read.
+    losses: what `write` cannot keep, by the name under which it counts it in `Report.lost`.
+    """
+
+    name: str
+    title: str
+    description: str
+    sniff: Callable[[Source], Sniff]
+    read: Reader
+    write: Writer | None = None
+    losses: Mapping[str, str] = field(default_factory=dict)
+
+
+def format_names() -> list[str]:
+    """Names of all formats on offer, sorted; nothing is imported."""
+    return plugins.names("detect_tl.formats")
+
+
+def load_format(name: str) -> Format:
+    """Load one format by name; raise UsageError with a suggestion when there is none."""
+    loaded = plugins.load("detect_tl.formats", name)
+    if not isinstance(loaded, Format):
+        raise MachineError(
+            f"the plugin {name!r} offers a {type(loaded).__name__}, not a Format",
+            hint="Its entry point must name a detect_tl.formats.base.Format.",
+        )
+    return loaded
+
+
+def load_formats(names: Iterable[str] | None = None) -> list[Format]:
+    """Load the formats of these names, or all of them."""
+    return [load_format(name) for name in (format_names() if names is None else names)]

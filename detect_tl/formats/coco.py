@@ -1,0 +1,216 @@
+"""COCO: one JSON file with images, annotations and categories, which refer to each other by id.
+
+Ids are the source's own business: gapped, from 0 or from 1, they are mapped by the order in which
+categories are declared, and by name between several files.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from detect_tl.core.dataset import CategoryIndex, Dataset, Instance, Sample, renumber
+from detect_tl.core.errors import DataError
+from detect_tl.core.files import read_json
+from detect_tl.core.findings import Report
+from detect_tl.core.geometry import Size
+from detect_tl.formats.base import Format, Sniff
+from detect_tl.formats.coco_object import parse_object
+from detect_tl.formats.coco_write import LOSSES, write
+from detect_tl.formats.gather import Gatherer, extent_of, placed
+from detect_tl.formats.source import Source, split_name
+
+_IMAGES = re.compile(rb'"images"\s*:\s*\[')
+_OTHERS = re.compile(rb'"(categories|annotations)"\s*:\s*\[')
+_CAPTIONS = re.compile(rb'"(caption|segments_info)"\s*:')
+_WORDS = re.compile(r"[-_.\s]+")
+# Other tasks of COCO, described in files beside the objects of the same images.
+_OTHER_TASKS = ("captions_", "panoptic_", "stuff_", "person_keypoints_", "image_info_", "labels_")
+
+_Record = Mapping[str, Any]
+
+
+def sniff(source: Source) -> Sniff:
+    files = source.candidates(".json")
+    if not files:
+        return Sniff("no .json file")
+    claimed = [p for p in files if _is_coco(source.peek(p))]
+    if any(p.name.startswith("instances_") for p in claimed):
+        claimed = [p for p in claimed if not p.name.startswith(_OTHER_TASKS)]
+    if not claimed:
+        return Sniff(f'{len(files)} .json files, none with "images" and "categories"')
+    return Sniff(f'{len(claimed)} .json files with "images" and "categories"', tuple(claimed))
+
+
+def _is_coco(ends: bytes) -> bool:
+    return bool(_IMAGES.search(ends) and _OTHERS.search(ends) and not _CAPTIONS.search(ends))
+
+
+def read(source: Source, report: Report) -> Dataset:
+    """Read all files that `sniff` claims.
+
+    Raises DataError, with file and line, for a file that is not JSON or lacks its lists.
+    """
+    index = CategoryIndex()
+    gather = Gatherer(source, report)
+    dummies: set[str] = set()
+    for path in sniff(source).files:
+        document = read_json(path)
+        report.read["annotation-files"] += 1
+        CocoFile(path, document, index, gather).read()
+        dummies |= _dummies(document)
+    _say_unlisted(gather)
+    dataset = gather.dataset(index)
+    return _without(dataset, dummies, report)
+
+
+def _without(dataset: Dataset, dummies: set[str], report: Report) -> Dataset:
+    """Leave out placeholder categories, unless an object has one after all."""
+    used = {item.category for item in dataset.instances()}
+    unused = [n for k, n in enumerate(dataset.names) if n in dummies and k not in used]
+    for name in unused:
+        report.lost["placeholder-categories"] += 1
+        text = f"category {name!r} only groups the others and has no objects; left out"
+        report.add("class.placeholder", "info", text)
+    return renumber(dataset, [name for name in dataset.names if name not in unused])
+
+
+def _dummies(document: _Record) -> set[str]:
+    """Roboflow puts a category of id 0 above all others, named as their supercategory."""
+    categories = [c for c in document["categories"] if isinstance(c, dict)]
+    above = Counter(c.get("supercategory") for c in categories)
+    return {
+        str(c.get("name"))
+        for c in categories
+        if c.get("id") == 0 and above[c.get("name")] == len(categories) - 1 > 0
+    }
+
+
+def _say_unlisted(gather: Gatherer) -> None:
+    if gather.source.path.is_file():
+        return
+    unlisted = [p for p in gather.source.images.images if not gather.met(p)]
+    if unlisted:
+        gather.report.lost["images-not-listed"] += len(unlisted)
+        text = f"{len(unlisted)} images are in no list, such as {unlisted[0].name}; left out"
+        gather.report.add("image.unlisted", "info", text)
+
+
+class CocoFile:
+    """One JSON file, read into a Gatherer."""
+
+    def __init__(self, path: Path, document: Any, index: CategoryIndex, gather: Gatherer) -> None:
+        """Raise DataError when a list is missing."""
+        if not isinstance(document, dict):
+            raise DataError("not a COCO file: it is no object with lists", path=path)
+        document.setdefault("annotations", [])
+        for key in ("images", "annotations", "categories"):
+            if not isinstance(document.get(key), list):
+                raise DataError(f'not a COCO file: its "{key}" is no list', path=path)
+        self.path = path
+        self.document = document
+        self.gather = gather
+        self.report = gather.report
+        self.categories = self._categories(index)
+        self.split = gather.source.split_of(path) or _split_of_stem(path.stem)
+        self.hints = [*_WORDS.split(path.stem), *([self.split] if self.split else [])]
+
+    def read(self) -> None:
+        """Add every image of the file with its objects."""
+        objects = self._objects_by_image()
+        for image_id, record in self._images().items():
+            self._add(record, objects.pop(image_id, []))
+        for image_id, left in objects.items():
+            self.report.lost["objects-without-image"] += len(left)
+            text = f"image_id {image_id!r} is not in the list of images; {len(left)} objects lost"
+            self.report.add("coco.unknown-image", "error", text, self.path)
+
+    def _categories(self, index: CategoryIndex) -> dict[Any, int]:
+        found: dict[Any, int] = {}
+        for place, record in enumerate(self.document["categories"]):
+            try:
+                number, name = record["id"], str(record["name"]).strip()
+                if number in found:
+                    raise ValueError(f"id {number!r} is used twice")
+                found[number] = index.add(name, str(record.get("supercategory") or ""))
+            except (KeyError, TypeError, ValueError) as error:
+                raise DataError(
+                    f"category {place + 1} is damaged: {error}", path=self.path
+                ) from error
+        return found
+
+    def _images(self) -> dict[Any, _Record]:
+        found: dict[Any, _Record] = {}
+        for place, record in enumerate(self.document["images"], start=1):
+            if not isinstance(record, dict) or "id" not in record or "file_name" not in record:
+                self.report.lost["images"] += 1
+                text = f"image {place} of the list has no id or no file_name; it is lost"
+                self.report.add("coco.bad-image", "error", text, self.path)
+            elif found.setdefault(record["id"], record) is not record:
+                self.report.lost["images"] += 1
+                text = f"image id {record['id']!r} is used twice; {record['file_name']!r} is lost"
+                self.report.add("coco.duplicate-id", "error", text, self.path)
+        return found
+
+    def _objects_by_image(self) -> dict[Any, list[_Record]]:
+        found: dict[Any, list[_Record]] = defaultdict(list)
+        for place, record in enumerate(self.document["annotations"], start=1):
+            try:
+                found[record["image_id"]].append(record)
+            except (KeyError, TypeError):
+                self._lose(f"annotation {place} of the list has no image_id")
+        return found
+
+    def _add(self, record: _Record, objects: list[_Record]) -> None:
+        name = str(record["file_name"])
+        near = [self.path.parent, self.path.parent / "images", self.path.parent.parent / "images"]
+        image = self.gather.find([name], self.path, len(objects), near=near, hints=self.hints)
+        if image is None:
+            return
+        instances = tuple(self._instances(objects))
+        extent = extent_of(item.box for item in instances)
+        frame = self.gather.frame(image, _size(record), extent, self.path, len(instances))
+        if frame is None:
+            return
+        split = self.split or self.gather.source.split_of(image)
+        instances = tuple(placed(item, frame) for item in instances)
+        self.gather.add(Sample(image, frame.size, instances, split, self.path))
+
+    def _instances(self, objects: list[_Record]) -> Iterator[Instance]:
+        for record in objects:
+            try:
+                yield parse_object(record, self.categories)
+            except (KeyError, TypeError, ValueError) as error:
+                what = f"it has no {error}" if isinstance(error, KeyError) else error
+                self._lose(f"annotation {record.get('id')!r} is lost: {what}")
+
+    def _lose(self, text: str) -> None:
+        self.report.lost["objects-unreadable"] += 1
+        self.report.add("coco.bad-object", "error", text, self.path)
+
+
+def _size(record: _Record) -> Size | None:
+    width, height = record.get("width"), record.get("height")
+    if isinstance(width, int | float) and isinstance(height, int | float):
+        return Size(int(width), int(height))
+    return None
+
+
+def _split_of_stem(stem: str) -> str | None:
+    """ "instances_train2017" is "train"; None when no word or several words name a split."""
+    found = {split for word in _WORDS.split(stem) if (split := split_name(word))}
+    return found.pop() if len(found) == 1 else None
+
+
+FORMAT = Format(
+    name="coco",
+    title="COCO",
+    description="JSON files of images, annotations and categories, also as Roboflow folders",
+    sniff=sniff,
+    read=read,
+    write=write,
+    losses=LOSSES,
+)

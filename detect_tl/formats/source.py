@@ -1,0 +1,108 @@
+"""One look at what the user named: which files are there, and how they begin and end."""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from pathlib import Path
+
+from detect_tl.core.errors import DataError
+from detect_tl.core.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, walk_files
+from detect_tl.formats.images import ImageIndex
+
+_PEEK = 16 * 1024
+_ARCHIVES = frozenset(".7z .bz2 .gz .rar .tar .tgz .xz .zip".split())
+_ANNOTATION_FOLDERS = frozenset({"annotations", "annotation"})
+_SPLIT_FOLDER = re.compile(
+    r"(?P<train>train(?:ing)?)|(?P<val>val|valid|validation)|(?P<test>test(?:ing)?)"
+)
+_YEAR = re.compile(r"[-_]?\d{4}$")
+
+
+class Source:
+    """A folder, or one annotation file and the folder around it, walked once.
+
+    path: what the user named. root: the folder in which images are looked for.
+    files: every file below `root` in a stable order, hidden ones left out.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Raise DataError when `path` does not exist or cannot be annotations."""
+        _refuse(path)
+        self.path = path
+        self.root = path if path.is_dir() else _root_of(path)
+        self.files = tuple(walk_files(self.root))
+        self._peeks: dict[Path, bytes] = {}
+
+    @cached_property
+    def images(self) -> ImageIndex:
+        return ImageIndex([p for p in self.files if p.suffix.lower() in IMAGE_SUFFIXES])
+
+    def candidates(self, *suffixes: str) -> list[Path]:
+        """Files that may be annotations: those with a suffix, or the one file the user named."""
+        files = self.files if self.path.is_dir() else (self.path,)
+        return [p for p in files if p.suffix.lower() in suffixes]
+
+    def peek(self, path: Path) -> bytes:
+        """The first and the last 16 KiB of a file, enough to tell formats apart."""
+        if path not in self._peeks:
+            self._peeks[path] = _ends(path)
+        return self._peeks[path]
+
+    def split_of(self, path: Path) -> str | None:
+        """The split that a folder between `root` and `path` names ("valid", "train2017", …)."""
+        for part in path.relative_to(self.root).parts[:-1]:
+            split = split_name(part)
+            if split is not None:
+                return split
+        return None
+
+    def short(self, path: Path) -> str:
+        """`path` as seen from the root, for messages."""
+        return (
+            path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
+        )
+
+
+def split_name(word: str) -> str | None:
+    """The split that a word stands for: "valid" and "val2017" are "val"; None when it is none."""
+    match = _SPLIT_FOLDER.fullmatch(_YEAR.sub("", word.casefold()))
+    return match.lastgroup if match else None
+
+
+def _refuse(path: Path) -> None:
+    if not path.exists():
+        raise DataError(
+            "there is no such file or folder",
+            path=path,
+            hint="Name the folder that holds the images and their annotations.",
+        )
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        return
+    if suffix in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
+        raise DataError(
+            "this is a picture or a video, not annotations",
+            path=path,
+            hint="Name the folder that holds the images and their annotations.",
+        )
+    if suffix in _ARCHIVES:
+        raise DataError("this is an archive", path=path, hint="Unpack it and name the folder.")
+
+
+def _root_of(path: Path) -> Path:
+    parent = path.absolute().parent
+    return parent.parent if parent.name.casefold() in _ANNOTATION_FOLDERS else parent
+
+
+def _ends(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(_PEEK)
+            size = stream.seek(0, 2)
+            if size <= _PEEK:
+                return head
+            stream.seek(max(_PEEK, size - _PEEK))
+            return head + b"\n" + stream.read(_PEEK)
+    except OSError:
+        return b""  # the reader meets the same error, and names it

@@ -1,0 +1,65 @@
+"""The official splits of a Pascal VOC folder: `ImageSets/Main/{train,val,test,trainval}.txt`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from detect_tl.core.dataset import SPLITS
+from detect_tl.core.findings import Report
+from detect_tl.formats.source import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """Which split an image name belongs to, per folder that has an `ImageSets`.
+
+    `trainval` without `train` and `val` gives no split: the images are known, and still to be
+    divided into the two.
+    """
+
+    lists: dict[Path, dict[str, str | None]]
+
+    def of(self, path: Path) -> str | None:
+        """The split of an image or of the file that describes it; None when no list names it."""
+        for base, names in self.lists.items():
+            if base in path.parents:
+                # Lists name images relative to Annotations/ or JPEGImages/, without the suffix.
+                inside = "/".join(path.relative_to(base).with_suffix("").parts[1:])
+                return names.get(inside) or names.get(path.stem)
+        return None
+
+    def covers(self, path: Path) -> bool:
+        """Whether `path` lies in a folder whose splits are known."""
+        return any(base in path.parents for base in self.lists)
+
+
+def read_splits(source: Source, report: Report) -> Splits:
+    """Read all lists below the source; report a name that stands in two of them."""
+    lists: dict[Path, dict[str, str | None]] = {}
+    for folder in sorted({p.parent for p in source.files if p.parent.name == "Main"}):
+        if folder.parent.name != "ImageSets":
+            continue
+        names: dict[str, str | None] = {}
+        for split in SPLITS:
+            _add_list(folder / f"{split}.txt", split, names, report)
+        for line in _lines(folder / "trainval.txt"):
+            names.setdefault(line, None)
+        if names:
+            lists[folder.parent.parent] = names
+    return Splits(lists)
+
+
+def _add_list(path: Path, split: str, names: dict[str, str | None], report: Report) -> None:
+    for number, line in enumerate(_lines(path), start=1):
+        other = names.setdefault(line, split)
+        if other != split:
+            text = f"{line} is in both {other} and {split}; kept in {other}"
+            report.add("split.overlap", "warning", text, path, number)
+
+
+def _lines(path: Path) -> list[str]:
+    if not path.is_file():
+        return []
+    lines = path.read_text("utf-8-sig", errors="replace").splitlines()
+    return [line.strip() for line in lines if line.strip()]
