@@ -26,7 +26,7 @@ _IMPORTED_BY_USER = "ultralytics" in sys.modules
 from torch.nn import Module
 from ultralytics import YOLO, __version__ as ULTRALYTICS_VERSION  # noqa: N812
 from ultralytics.cfg import DEFAULT_CFG
-from ultralytics.data import utils as _data_utils
+from ultralytics.data import base as _data_base, utils as _data_utils
 from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.models.yolo.segment import SegmentationTrainer
@@ -89,14 +89,17 @@ if not _IMPORTED_BY_USER:
 @contextlib.contextmanager
 def quiet(level: int = logging.ERROR) -> Iterator[None]:
     """Keep Ultralytics' log and its advisory warnings to itself inside the block."""
-    before = LOGGER.level
+    before, bar = LOGGER.level, _data_base.TQDM
     LOGGER.setLevel(level)
+    # this bar does not ask the log's level
+    _data_base.TQDM = lambda *args, **options: bar(*args, **{**options, "disable": True})
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         LOGGER.setLevel(before)
+        _data_base.TQDM = bar
 
 
 def checkpoint_classes() -> list[type]:

@@ -51,7 +51,10 @@ class TrainConfig(BaseModel):
     workers: int = Field(8, ge=0, description="loader processes; a CPU run needs none")
     trust: bool = Field(False, description="load a checkpoint that asks for unknown classes")
     from_format: str | None = Field(None, description="annotation format; None: recognised")
-    split: tuple[float, ...] = Field((0.8, 0.1, 0.1), description="train, val, test fractions")
+    split: tuple[float, ...] | None = Field(
+        None,
+        description="train, val, test fractions; None: the source's own splits, else 0.8,0.1,0.1",
+    )
     out: Path = Field(Path("runs/train"), description="run folder to write")
 
     @property

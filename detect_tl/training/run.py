@@ -23,7 +23,7 @@ from detect_tl.core.files import (
 from detect_tl.core.model_spec import Task
 from detect_tl.core.progress import Progress, Silent
 from detect_tl.curate.convert import convert
-from detect_tl.formats.detect import is_prepared
+from detect_tl.formats.prepared import is_prepared
 from detect_tl.models.checkpoint import Checkpoint, load_checkpoint
 from detect_tl.models.yolo import model_config, quiet
 from detect_tl.training.callbacks import ShowProgress, refuse_another_batch_size
