@@ -72,9 +72,16 @@ class TransferPlan:
         """Number of tensors that take values from the source, in whole or by class rows."""
         return len(self.tensors) - len(self.of("new"))
 
+    @property
+    def fit(self) -> float:
+        """Share of the numbers in front of the head that come from the source, 0 to 1."""
+        return _fit_before_head(self.tensors)
+
     def summary(self) -> list[str]:
         """A few lines for people."""
         lines = [f"{self.transferred} of {len(self.tensors)} tensors transferred"]
+        if self.fit < 1:
+            lines.append(f"only {_percent(self.fit)} of the numbers before the head are among them")
         lines += _grouped("remapped", (tensor.reason for tensor in self.of("remapped")))
         lines += _grouped("new", (tensor.reason for tensor in self.of("new")))
         here = {tensor.name for tensor in self.tensors}
@@ -127,7 +134,7 @@ def plan_transfer(
     classes = match_classes(source_names, target_names)
     frozen = _until(frozen_layers)
     fates = {name: _fate(name, source, shape, classes) for name, shape in target.items()}
-    _keep_counters_with_statistics(fates)
+    _keep_partners(fates)
     tensors = tuple(
         TensorFate(name, target[name], fate, reason, rows, _frozen_until(name, frozen))
         for name, (fate, reason, rows) in fates.items()
@@ -165,13 +172,21 @@ def _part(name: str) -> str:
     return "the source has no such tensor"
 
 
-def _keep_counters_with_statistics(fates: dict[str, _Decision]) -> None:
-    """Copy a BatchNorm's step counter only together with the statistics that it counts."""
-    for name, (fate, _, _) in fates.items():
-        if name.endswith(_COUNTER) and fate == "copied":
-            reason = fates.get(name.removesuffix(_COUNTER) + ".running_mean", (fate, "", ()))
-            if reason[0] == "new":
-                fates[name] = reason
+def _keep_partners(fates: dict[str, _Decision]) -> None:
+    """Leave alone what means nothing without a tensor that is new.
+
+    That is a BatchNorm's step counter without the statistics that it counts, and the bias of a
+    class without its weights; both would fit by shape.
+    """
+    for name, (fate, _, _) in list(fates.items()):
+        if name.endswith(_COUNTER):
+            partner = name.removesuffix(_COUNTER) + ".running_mean"
+        elif _CLASS_ROWS.fullmatch(name):
+            partner = name.removesuffix(".bias") + ".weight"
+        else:
+            continue
+        if fate != "new" and fates.get(partner, ("", "", ()))[0] == "new":
+            fates[name] = fates[partner]
 
 
 def _until(layers: Collection[int] | Mapping[int, int | None]) -> dict[int, FrozenUntil]:
@@ -197,20 +212,37 @@ def _refuse_misfit(source: Shapes, tensors: Sequence[TensorFate], minimum: float
             " trained further",
             hint="Use the checkpoint that training wrote, before export or fusing.",
         )
-    head = max(map(_layer, names), default=-1)
-    body = [tensor for tensor in tensors if 0 <= _layer(tensor.name) < head]
-    total = sum(prod(tensor.shape) for tensor in body)
-    fitting = sum(prod(tensor.shape) for tensor in body if tensor.fate == "copied")
-    if total and fitting < minimum * total:
+    fit = _fit_before_head(tensors)
+    if fit < minimum:
         raise WeightsError(
-            f"the weights fit {fitting / total:.0%} of the model before its head; they are of"
-            " another family or scale",
+            f"the weights fill {_percent(fit)} of the model before its head; they are of another"
+            " family or scale",
             hint="Use weights of the model's own kind, for example yolo11n for a YOLO11 n.",
         )
 
 
+def _fit_before_head(tensors: Sequence[TensorFate]) -> float:
+    head = max((_layer(tensor.name) for tensor in tensors), default=-1)
+    body = [tensor for tensor in tensors if _layer(tensor.name) < head]
+    total = sum(prod(tensor.shape) for tensor in body)
+    copied = sum(prod(tensor.shape) for tensor in body if tensor.fate == "copied")
+    return copied / total if total else 1.0
+
+
+def _percent(share: float) -> str:
+    """Rounded down, so that only what is whole is called 100%."""
+    return f"{int(share * 100)}%"
+
+
 def _refuse_frozen_noise(tensors: Sequence[TensorFate]) -> None:
-    loose = [t for t in tensors if t.frozen_until is not None and t.fate == "new"]
+    """Refuse random values that would never train; the constants are right from the start."""
+    loose = [
+        tensor
+        for tensor in tensors
+        if tensor.frozen_until is not None
+        and _CONSTANT not in tensor.name
+        and (tensor.fate == "new" or 0 < len(tensor.rows) < tensor.shape[0])
+    ]
     if loose:
         raise WeightsError(
             f"{len(loose)} tensors would be frozen with random values, {loose[0].name} first:"
