@@ -153,17 +153,23 @@ def image_size(path: Path) -> Size:
 
 def image_header(path: Path) -> tuple[Size, int]:
     """Upright size and EXIF orientation (1 when there is none); raise DataError if unreadable."""
+    import warnings
+
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(path) as image:
-            width, height = image.size
-            orientation = int(image.getexif().get(_EXIF_ORIENTATION, 1) or 1)
-            if image.format == "TIFF" and orientation in _EXIF_SIDEWAYS:
-                width, height = height, width  # Pillow turns the size of this format by itself
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # odd metadata, and aerial images of 100 megapixels
+            with Image.open(path) as image:
+                width, height = image.size
+                orientation = int(image.getexif().get(_EXIF_ORIENTATION, 1) or 1)
+                if image.format == "TIFF" and orientation in _EXIF_SIDEWAYS:
+                    width, height = height, width  # Pillow turns the size of this format itself
     except FileNotFoundError as error:
         raise DataError("the image is missing", path=path) from error
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+    except UnidentifiedImageError as error:
+        raise DataError("not an image, whatever its name says", path=path) from error
+    except (Image.DecompressionBombError, OSError, ValueError, TypeError, SyntaxError) as error:
         raise DataError(f"not a readable image: {error}", path=path) from error
     upright = Size(height, width) if orientation in _EXIF_SIDEWAYS else Size(width, height)
     return upright, orientation

@@ -1,47 +1,77 @@
-"""Checks: pure functions from a sample to findings. They neither print nor mend."""
+"""Checking a data set: every check is a pure function that yields findings.
+
+It neither prints nor mends; `repair` does the mending, by the same rules.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
-from detect_tl.core.dataset import Dataset
-from detect_tl.core.findings import Report
-from detect_tl.core.progress import Progress, track
+from detect_tl.core.dataset import Category, Dataset, Sample
+from detect_tl.core.findings import Finding, Report
+from detect_tl.core.progress import Progress, Silent, track
+from detect_tl.curate import dataset_checks, image_checks, sample_checks
 
-_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
-_PNG_START, _PNG_END = b"\x89PNG", b"IEND"
-# Cameras and editors append a little after the end of a JPEG, so its mark is looked for.
-_TAIL = 64 * 1024
+SampleCheck = Callable[[Sample, Sequence[Category]], Iterator[Finding]]
+DatasetCheck = Callable[[Dataset], Iterator[Finding]]
+
+SAMPLE_CHECKS: tuple[SampleCheck, ...] = (
+    sample_checks.unknown_class,
+    sample_checks.empty_annotation,
+    sample_checks.inverted_box,
+    sample_checks.zero_area_box,
+    sample_checks.box_out_of_bounds,
+    sample_checks.duplicate_box,
+    sample_checks.box_off_mask,
+    sample_checks.empty_outline,
+)
+DATASET_CHECKS: tuple[DatasetCheck, ...] = (
+    dataset_checks.unused_class,
+    dataset_checks.case_variant,
+    dataset_checks.identical_images,
+)
 
 
-def is_truncated(path: Path) -> bool:
-    """Whether a JPEG or PNG lacks its end mark; other formats are taken to be whole.
+def check_dataset(
+    dataset: Dataset, progress: Progress | None = None, *, decode: bool = True
+) -> Report:
+    """Run all checks.
 
-    Looks at both ends of the file only.
+    decode: whether to decode every image in full, on all cores, and not only look at its ends.
     """
-    with path.open("rb") as stream:
-        head = stream.read(4)
-        size = stream.seek(0, 2)
-        stream.seek(max(0, size - 64))
-        tail = stream.read()
-        if head.startswith(_PNG_START):
-            return _PNG_END not in tail
-        if not head.startswith(_JPEG_START) or tail.rstrip(b"\0").endswith(_JPEG_END):
-            return False
-        stream.seek(max(0, size - _TAIL))
-        return _JPEG_END not in stream.read()
+    progress = progress or Silent()
+    report = Report()
+    report.extend(_check_images(dataset.samples, progress, decode=decode))
+    for sample in track(progress, dataset.samples, "Checking annotations"):
+        for sample_check in SAMPLE_CHECKS:
+            report.extend(sample_check(sample, dataset.categories))
+    for check in track(progress, DATASET_CHECKS, "Checking the whole"):
+        report.extend(check(dataset))
+    return report
+
+
+def _check_images(
+    samples: Sequence[Sample], progress: Progress, *, decode: bool
+) -> Iterator[Finding]:
+    look = image_checks.decoded if decode else image_checks.whole
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        results = pool.map(lambda sample: list(look(sample)), samples)
+        for found in track(progress, results, "Decoding images", len(samples)):
+            yield from found
 
 
 def drop_unusable(dataset: Dataset, report: Report, progress: Progress) -> Dataset:
-    """Leave out images that were cut off, with their objects, and count them as lost."""
+    """Leave out images that are missing or cut off, with their objects, counted as lost."""
     samples = []
-    for sample in track(progress, dataset.samples, "Checking images"):
-        if is_truncated(sample.image):
+    for sample in track(progress, dataset.samples, "Looking at images"):
+        found = list(image_checks.whole(sample))
+        if any(finding.severity == "error" for finding in found):
             report.lost["images"] += 1
             if sample.instances:
                 report.lost["objects-without-image"] += len(sample.instances)
-            text = f"the image is cut off; it and its {len(sample.instances)} objects are left out"
-            report.add("image.truncated", "error", text, sample.image)
         else:
             samples.append(sample)
+        report.extend(found)
     return Dataset(dataset.categories, tuple(samples))

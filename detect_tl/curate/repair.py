@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -20,14 +18,17 @@ from detect_tl.core.geometry import (
     box_ring,
     clip_ring,
     ring_area,
-    rings_box,
 )
 from detect_tl.core.model_spec import Task
-
-# Rounding puts boxes up to a pixel over the border; further out somebody should look.
-_ROUNDING = 1.0
-# Below this overlap a box does not belong to its own mask.
-_LEAST_OVERLAP = 0.5
+from detect_tl.curate.dataset_checks import variants
+from detect_tl.curate.sample_checks import (
+    LEAST_OVERLAP,
+    ROUNDING,
+    box_of_polygons,
+    overhang,
+    place_of,
+    show,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +55,9 @@ def plan_repair(dataset: Dataset, task: Task = "detect") -> RepairPlan:
 def merge_variants(dataset: Dataset, report: Report) -> Dataset:
     """Merge class names that differ only in case or spaces into the most frequent spelling."""
     counts = dataset.objects_per_class()
-    spellings: dict[str, list[str]] = defaultdict(list)
-    for name in dataset.names:
-        spellings[" ".join(name.casefold().split())].append(name)
     same: dict[str, str] = {}
-    for several in spellings.values():
+    for group in variants(dataset.names):
+        several = [dataset.names[index] for index in group]
         best = max(several, key=lambda name: counts[name])
         for name in several:
             if name != best:
@@ -81,10 +80,6 @@ def _mend_sample(sample: Sample, names: list[str], task: Task, report: Report) -
             found = replace(found, mask=PolygonMask((box_ring(found.box),)))
         if found is not None:
             mended.append(found)
-    if all(a is b for a, b in zip(mended, sample.instances, strict=False)) and len(mended) == len(
-        sample.instances
-    ):
-        return sample
     return replace(sample, instances=tuple(mended))
 
 
@@ -105,9 +100,8 @@ class _Notes:
         self._add(code, text)
 
     def _add(self, code: str, text: str) -> None:
-        where: Path = self.sample.annotation or self.sample.image
         message = f"{self.label} in {self.sample.image.name}: {text}"
-        self.report.add(code, "warning", message, where)
+        self.report.add(code, "warning", message, place_of(self.sample))
 
 
 def _mend(item: Instance, size: Size, notes: _Notes) -> Instance | None:
@@ -117,10 +111,10 @@ def _mend(item: Instance, size: Size, notes: _Notes) -> Instance | None:
         box = Box(
             min(box.x1, box.x2), min(box.y1, box.y2), max(box.x1, box.x2), max(box.y1, box.y2)
         )
-        notes.changed("boxes-turned-right", "box.inverted", f"corners of {_show(item.box)} swapped")
+        notes.changed("boxes-turned-right", "box.inverted", f"corners of {show(item.box)} swapped")
     mask = item.mask
     if isinstance(mask, PolygonMask):
-        box = _box_of_mask(box, mask, notes)
+        box = _box_of_mask(item, box, notes)
         mask = _mend_polygons(mask, size, notes)
     clipped = box.clipped(size)
     if clipped.area <= 0:
@@ -128,7 +122,7 @@ def _mend(item: Instance, size: Size, notes: _Notes) -> Instance | None:
         kind = "objects-outside-image" if outside else "zero-area-boxes"
         code = "box.outside" if outside else "box.zero-area"
         why = "lies outside the image" if outside else "has no area"
-        notes.lost(kind, code, f"{_show(box)} {why}; dropped")
+        notes.lost(kind, code, f"{show(box)} {why}; dropped")
         return None
     if clipped != box:
         _note_clip(box, clipped, notes)
@@ -138,30 +132,30 @@ def _mend(item: Instance, size: Size, notes: _Notes) -> Instance | None:
 
 
 def _note_clip(box: Box, clipped: Box, notes: _Notes) -> None:
-    beyond = max(abs(a - b) for a, b in zip(box, clipped, strict=True))
-    if beyond > _ROUNDING:
-        text = f"{_show(box)} left the image by {beyond:.0f} pixels; clipped"
+    beyond = overhang(box, clipped)
+    if beyond > ROUNDING:
+        text = f"{show(box)} left the image by {beyond:.0f} pixels; clipped"
         notes.changed("boxes-clipped", "box.out-of-bounds", text)
     else:
         notes.report.changed["boxes-clipped"] += 1
 
 
-def _box_of_mask(box: Box, mask: PolygonMask, notes: _Notes) -> Box:
-    """The box, or the one around the mask where the two do not belong together."""
-    parts = [part for part in mask.parts if len(part) >= 3]
-    if not parts:
+def _box_of_mask(item: Instance, box: Box, notes: _Notes) -> Box:
+    """The box, or the one around the polygons where the two do not belong together."""
+    around = box_of_polygons(item)
+    if around is None or box_iou(box, around) >= LEAST_OVERLAP:
         return box
-    around = rings_box(parts)
-    if around.area <= 0 or box_iou(box, around) >= _LEAST_OVERLAP:
-        return box
-    text = f"box {_show(box)} does not fit its outline; replaced by {_show(around)}"
+    text = f"box {show(box)} does not fit its outline; replaced by {show(around)}"
     notes.changed("boxes-taken-from-mask", "box.mask-mismatch", text)
     return around
 
 
 def _mend_polygons(mask: PolygonMask, size: Size, notes: _Notes) -> PolygonMask | None:
     """Clip all rings to the image and drop those without an area."""
-    if all(map(_is_sound, mask.parts)) and _inside(mask, size):
+    if not mask.parts:
+        return None
+    inside = _inside(mask, size)
+    if inside and all(map(_is_sound, mask.parts)):
         return mask
     parts = tuple(_sound_rings(mask.parts, size))
     holes = tuple(_sound_rings(mask.holes, size))
@@ -170,7 +164,7 @@ def _mend_polygons(mask: PolygonMask, size: Size, notes: _Notes) -> PolygonMask 
         notes.changed(
             "outlines-dropped", "mask.zero-area", f"{gone} outlines have no area; dropped"
         )
-    if not _inside(mask, size):
+    if not inside:
         notes.report.changed["outlines-clipped"] += 1
     return PolygonMask(parts, holes) if parts else None
 
@@ -189,7 +183,3 @@ def _sound_rings(rings: tuple[Ring, ...], size: Size) -> Iterator[Ring]:
 
 def _is_sound(ring: Ring) -> bool:
     return len(ring) >= 3 and ring_area(ring) > 0
-
-
-def _show(box: Box) -> str:
-    return f"[{', '.join(f'{v:g}' for v in box)}]"

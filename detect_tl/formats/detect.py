@@ -10,7 +10,10 @@ from detect_tl.core.errors import DataError
 from detect_tl.core.findings import Report
 from detect_tl.formats import prepared
 from detect_tl.formats.base import Format, Sniff, load_format, load_formats
+from detect_tl.formats.prepared import is_prepared
 from detect_tl.formats.source import Source
+
+__all__ = ["Choice", "ReadResult", "choose", "is_prepared", "read_dataset"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ def read_dataset(
     be used; UsageError for an unknown format name.
     """
     report = Report() if report is None else report
-    if from_format is None and prepared.is_prepared(path):
+    if from_format is None and is_prepared(path):
         dataset = prepared.read_prepared(path, report)
         files = tuple(prepared.annotation_files(path))
         explanation = f"{prepared.NAME}: it has {prepared.PROVENANCE} and annotations/"
