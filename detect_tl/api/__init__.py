@@ -1,0 +1,20 @@
+"""The verbs of the command line as functions: typed values in, results with `as_json()` out.
+
+Each joins the rooms it needs and imports them when it is called, so that importing this package
+loads nothing heavy. Errors are those of `detect_tl.core.errors`.
+"""
+
+from detect_tl.api.data import check, convert, formats
+from detect_tl.api.machine import doctor
+from detect_tl.api.weights import weights_fetch, weights_info, weights_list, weights_path
+
+__all__ = [
+    "check",
+    "convert",
+    "doctor",
+    "formats",
+    "weights_fetch",
+    "weights_info",
+    "weights_list",
+    "weights_path",
+]

@@ -1,0 +1,202 @@
+"""Annotations: which formats there are, converting them, looking for mistakes in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from detect_tl.core.findings import Report
+from detect_tl.core.model_spec import Task
+from detect_tl.core.progress import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class FormatInfo:
+    """One annotation format. `losses`: what writing it cannot keep."""
+
+    name: str
+    title: str
+    description: str
+    reads: bool
+    writes: bool
+    losses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FormatsResult:
+    """All formats on offer, built in and from plug-ins, by name."""
+
+    formats: tuple[FormatInfo, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "formats": [
+                {
+                    "name": item.name,
+                    "title": item.title,
+                    "description": item.description,
+                    "reads": item.reads,
+                    "writes": item.writes,
+                    "losses": list(item.losses),
+                }
+                for item in self.formats
+            ]
+        }
+
+
+def formats() -> FormatsResult:
+    """The annotation formats that can be read and written."""
+    from detect_tl.formats.base import load_formats
+
+    return FormatsResult(
+        tuple(
+            FormatInfo(
+                item.name,
+                item.title,
+                item.description,
+                reads=True,
+                writes=item.write is not None,
+                losses=tuple(item.losses.values()),
+            )
+            for item in load_formats()
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertResult:
+    """The dataset folder that was written.
+
+    format, explanation: of the source, and why. splits: images by split; split_reason: why so.
+    classes: objects by name. report: what was read, changed and lost on the way.
+    """
+
+    folder: Path
+    data_yaml: Path
+    task: Task
+    format: str
+    explanation: str
+    splits: dict[str, int]
+    split_reason: str
+    classes: dict[str, int]
+    report: Report
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "folder": str(self.folder),
+            "data_yaml": str(self.data_yaml),
+            "task": self.task,
+            "format": self.format,
+            "explanation": self.explanation,
+            "images": self.splits,
+            "split_reason": self.split_reason,
+            "objects_per_class": self.classes,
+            "report": self.report.as_json(),
+        }
+
+
+def convert(
+    source: Path,
+    destination: Path,
+    *,
+    to: Sequence[str] = ("yolo", "coco"),
+    from_format: str | None = None,
+    split: Sequence[float] | None = None,
+    seed: int = 0,
+    link: Literal["copy", "hard", "soft"] = "copy",
+    task: Task | Literal["auto"] = "auto",
+    progress: Progress | None = None,
+) -> ConvertResult:
+    """Turn annotations in any known format into a dataset folder, whole or not at all.
+
+    to: names of the formats to write. split: fractions of train, val and test; None keeps the
+    splits of the source. link: how images get into the folder. task: "auto" writes outlines when
+    most objects have a mask.
+
+    Raises UsageError when `destination` is not empty, DataError for annotations that cannot be
+    used, MachineError when the disk is full.
+    """
+    from detect_tl.curate import convert as room
+
+    made = room.convert(
+        Path(source),
+        Path(destination),
+        to=to,
+        from_format=from_format,
+        split=split,
+        seed=seed,
+        link=link,
+        task=task,
+        progress=progress,
+    )
+    return ConvertResult(
+        made.folder,
+        made.data_yaml,
+        made.task,
+        made.format,
+        made.explanation,
+        made.split.counts(),
+        made.split.reason,
+        made.dataset.objects_per_class(),
+        made.report,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What was noticed in a data set.
+
+    format, explanation: which format it is in, and why. classes: number of objects by name.
+    """
+
+    data: Path
+    format: str
+    explanation: str
+    images: int
+    classes: dict[str, int]
+    report: Report
+
+    @property
+    def errors(self) -> int:
+        return sum(1 for _ in self.report.of("error"))
+
+    @property
+    def warnings(self) -> int:
+        return sum(1 for _ in self.report.of("warning"))
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "data": str(self.data),
+            "format": self.format,
+            "explanation": self.explanation,
+            "images": self.images,
+            "objects_per_class": self.classes,
+            "errors": self.errors,
+            "warnings": self.warnings,
+            "report": self.report.as_json(),
+        }
+
+
+def check(
+    data: Path, *, from_format: str | None = None, progress: Progress | None = None
+) -> CheckResult:
+    """Read annotations and look for mistakes in them; nothing is changed.
+
+    Raises DataError when they cannot be read at all.
+    """
+    from detect_tl.curate.checks import check_dataset
+    from detect_tl.formats.detect import read_dataset
+
+    read = read_dataset(Path(data), from_format=from_format)
+    found = check_dataset(read.dataset, progress=progress)
+    read.report.extend(found.findings)
+    return CheckResult(
+        Path(data),
+        read.format,
+        read.explanation,
+        len(read.dataset),
+        read.dataset.objects_per_class(),
+        read.report,
+    )

@@ -1,0 +1,72 @@
+"""`detect-tl convert`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from detect_tl import api
+from detect_tl.api.data import ConvertResult
+from detect_tl.cli.describe import count_lines, counts_table, findings_lines
+from detect_tl.cli.options import PATH, from_option, seed_option, split_option, verb
+from detect_tl.cli.output import Output, Piece, pass_output
+from detect_tl.cli.params import CommaList
+
+
+@verb(
+    "convert",
+    """
+    detect-tl convert my-pictures datasets/mine
+    detect-tl convert annotations.json datasets/mine --split 0.7,0.2,0.1 --link hard
+    detect-tl convert my-pictures datasets/mine --from labelme --to yolo --task detect
+    """,
+)
+@click.argument("source", type=PATH)
+@click.argument("destination", type=PATH)
+@click.option(
+    "--to",
+    type=CommaList("FORMATS"),
+    default="yolo,coco",
+    show_default=True,
+    help="Formats to write, with commas between them.",
+)
+@from_option
+@split_option
+@seed_option
+@click.option(
+    "--link",
+    type=click.Choice(["copy", "hard", "soft"]),
+    default="copy",
+    show_default=True,
+    help="Copy the images, or link to them.",
+)
+@click.option(
+    "--task",
+    type=click.Choice(["auto", "detect", "segment"]),
+    default="auto",
+    show_default=True,
+    help="Write boxes or polygons for YOLO; auto: polygons when there are masks.",
+)
+@pass_output
+def command(out: Output, source: Path, destination: Path, **options: Any) -> None:
+    """Turn annotations into a dataset folder that YOLO and COCO tools read.
+
+    SOURCE is a folder of images with their annotations, or one annotation file. DESTINATION
+    appears whole or not at all; it holds data.yaml, images/, labels/, annotations/ and a report
+    of what was read, changed and lost.
+    """
+    result = api.convert(source, destination, progress=out.progress, **options)
+    out.show(result, _describe)
+
+
+def _describe(result: ConvertResult) -> Iterator[Piece]:
+    yield result.explanation
+    yield from findings_lines(result.report, ("error", "warning"))
+    yield counts_table(result.classes)
+    yield from count_lines(result.report)
+    images = ", ".join(f"{split} {count}" for split, count in result.splits.items())
+    yield f"images: {images} ({result.split_reason})"
+    yield f"written: {result.data_yaml}"

@@ -1,0 +1,42 @@
+"""Results in words that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from detect_tl.cli.output import Piece, Table
+from detect_tl.core.findings import Report, Severity
+
+_MOST_EXAMPLES = 3
+
+
+def counts_table(objects: Mapping[str, int]) -> Table:
+    """Number of objects by class."""
+    rows = [(name, str(count)) for name, count in objects.items()]
+    return Table(("class", "objects"), rows, right=("objects",))
+
+
+def findings_lines(
+    report: Report, severities: Sequence[Severity] = ("error", "warning", "info")
+) -> Iterator[Piece]:
+    """A few findings of each code, the worst first: no text repeats a hundred times."""
+    for severity in severities:
+        found = list(report.of(severity))
+        for code in dict.fromkeys(item.code for item in found):
+            same = [item for item in found if item.code == code]
+            for item in same[:_MOST_EXAMPLES]:
+                yield f"{severity}: {item}"
+            if len(same) > _MOST_EXAMPLES:
+                yield f"{severity}: … and {len(same) - _MOST_EXAMPLES} more of {code}"
+
+
+def count_lines(report: Report) -> Iterator[Piece]:
+    """What was read, changed and lost, a line for each."""
+    for title, counts in (
+        ("read", report.read),
+        ("changed", report.changed),
+        ("lost", report.lost),
+    ):
+        if counts:
+            listed = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+            yield f"{title}: {listed}"

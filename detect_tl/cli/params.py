@@ -1,0 +1,71 @@
+"""Parameter types: text from a user becomes a finished value, or a sentence that says why not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from detect_tl.core.dataset import SPLITS
+
+
+class SplitFractions(click.ParamType[tuple[float, ...]]):
+    """Fractions of train, val and test, such as 0.8,0.1,0.1; a list where YAML gives one."""
+
+    name = "TRAIN,VAL,TEST"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        parts = value.split(",") if isinstance(value, str) else value
+        try:
+            fractions = tuple(float(part) for part in parts)
+        except (TypeError, ValueError):
+            self.fail(f"{value!r} is not a list of fractions such as 0.8,0.1,0.1", param, ctx)
+        if not 1 <= len(fractions) <= len(SPLITS) or any(not 0 <= f <= 1 for f in fractions):
+            self.fail(f"{value!r} must be up to three fractions between 0 and 1", param, ctx)
+        if abs(sum(fractions) - 1) > 1e-6:
+            self.fail(f"{value!r} sums up to {sum(fractions):g} instead of 1", param, ctx)
+        return (*fractions, *(0.0,) * (len(SPLITS) - len(fractions)))
+
+
+class CommaList(click.ParamType[tuple[str, ...]]):
+    """Words with commas between them, each one of `choices` when there are any."""
+
+    def __init__(self, name: str, choices: tuple[str, ...] = ()) -> None:
+        self.name = name
+        self.choices = choices
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        parts = value.split(",") if isinstance(value, str) else value
+        words = tuple(dict.fromkeys(str(part).strip() for part in parts))
+        for word in words:
+            if self.choices and word not in self.choices:
+                self.fail(f"{word!r} is not one of {', '.join(self.choices)}", param, ctx)
+        return words
+
+
+class ImageSize(click.ParamType[tuple[int, int]]):
+    """One side of the input in pixels, or HEIGHTxWIDTH; multiples of 32."""
+
+    name = "SIDE"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        parts = str(value).lower().split("x") if not isinstance(value, list | tuple) else value
+        try:
+            sides = [int(part) for part in parts]
+        except (TypeError, ValueError):
+            self.fail(f"{value!r} is not a size such as 640 or 480x640", param, ctx)
+        if len(sides) not in (1, 2) or any(side < 32 or side % 32 for side in sides):
+            self.fail(
+                f"{value!r} must be made of multiples of 32, such as 640 or 480x640", param, ctx
+            )
+        return sides[0], sides[-1]
+
+
+SPLIT = SplitFractions()
+IMGSZ = ImageSize()
