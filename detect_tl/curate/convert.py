@@ -30,6 +30,7 @@ from detect_tl.curate.checks import drop_unusable
 from detect_tl.curate.duplicates import identical_groups
 from detect_tl.curate.names import plan_names
 from detect_tl.curate.repair import plan_repair
+from detect_tl.curate.report import Page, write_report
 from detect_tl.curate.split import SplitPlan, plan_split
 from detect_tl.curate.stats import summary
 from detect_tl.formats.base import Format, format_names, load_format
@@ -104,7 +105,19 @@ def convert(
             assert writer.write is not None
             with progress.step(f"Writing {writer.title}"):
                 writer.write(placed, folder, report, chosen)
-        write_json(folder / "report.json", summary(placed, report.relative_to(read.root), plan))
+        relative = report.relative_to(read.root)
+        write_json(folder / "report.json", summary(placed, relative, plan))
+        page = Page(
+            source.resolve().name,
+            chosen,
+            read.format,
+            read.explanation,
+            plan.reason,
+            __version__,
+            relative,
+        )
+        with progress.step("Writing the report"):
+            write_report(folder / "report.html", placed, page)
         write_json(folder / PROVENANCE, _provenance(source, read, chosen, options))
     dataset = _moved(placed, folder, destination)
     return ConvertResult(destination, dataset, report, chosen, read.format, read.explanation, plan)

@@ -37,7 +37,8 @@ def sniff(source: Source) -> Sniff:
     if source.path.is_file() and source.path != yaml and source.path not in rows:
         return Sniff("not a data.yaml and no file of numbers")
     if yaml is None and not rows:
-        return Sniff(f"no data.yaml, and none of {len(texts)} .txt files holds rows of numbers")
+        among = f" among {len(texts)} .txt files" if texts else ""
+        return Sniff(f"no data.yaml, no rows of numbers{among}")
     stems = {p.stem for p in source.images.images}
     claimed = [p for p in texts if p.parent.name != "Main" and (p.stem in stems or _in_labels(p))]
     labels = sorted({*rows, *claimed})

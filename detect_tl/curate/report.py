@@ -1,0 +1,179 @@
+"""report.html: one self-contained page on what a conversion read, changed and lost."""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from detect_tl.core.dataset import Dataset, Instance, Sample
+from detect_tl.core.errors import DataError
+from detect_tl.core.files import atomic_path
+from detect_tl.core.findings import Finding, Report
+from detect_tl.core.geometry import PolygonMask, Ring, Size, box_ring, rle_to_bitmap
+from detect_tl.core.masks import outline
+from detect_tl.curate.stats import class_table, split_table
+
+_PICTURES = 12
+_PICTURE_WIDTH = 480
+_JPEG_QUALITY = 80
+# Beyond this a page of findings helps nobody; report.json has all of them.
+_MOST_FINDINGS = 100
+# Labels on a picture with more objects than this would hide it; colours must do.
+_MOST_LABELS = 12
+_MOST_POINTS = 400
+# Told apart by most people, colour-blind ones too, on photos light and dark.
+_COLOURS = "#ff3b6b #00b3ff #ffc400 #00d68f #a46bff #ff8a00 #00e1d9 #ff6bd6 #9ad400 #6b8cff".split()
+_SEVERITIES = ("error", "warning", "info")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What the page says beyond the data set itself. report: with paths as people know them."""
+
+    title: str
+    task: str
+    format: str
+    explanation: str
+    split_reason: str
+    version: str
+    report: Report
+
+
+def write_report(path: Path, dataset: Dataset, page: Page) -> None:
+    """Write the page, with up to twelve pictures of `dataset` inside it."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    html = environment.get_template("report.html.j2").render(_values(dataset, page))
+    with atomic_path(path) as scratch:
+        scratch.write_text(html, "utf-8")
+
+
+def _values(dataset: Dataset, page: Page) -> dict[str, Any]:
+    classes = class_table(dataset)
+    totals = {name: sum(c["objects"] for c in row.values()) for name, row in classes.items()}
+    return {
+        "page": page,
+        "images": len(dataset),
+        "objects": sum(totals.values()),
+        "splits": split_table(dataset),
+        "classes": classes,
+        "totals": totals,
+        "most": max(totals.values(), default=0) or 1,
+        "colours": {name: _colour(k) for k, name in enumerate(classes)},
+        "counts": {
+            "Read": _words(page.report.read),
+            "Changed": _words(page.report.changed),
+            "Lost": _words(page.report.lost),
+        },
+        "findings": _group(page.report.findings),
+        "most_findings": _MOST_FINDINGS,
+        "pictures": list(_pictures(dataset)),
+    }
+
+
+def _words(counts: Counter[str]) -> dict[str, int]:
+    return {key.replace("-", " "): n for key, n in sorted(counts.items()) if n}
+
+
+def _group(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    """Findings by code, the gravest first, then the most frequent."""
+    groups: dict[tuple[str, str], list[Finding]] = defaultdict(list)
+    for finding in findings:
+        groups[finding.severity, finding.code].append(finding)
+    order = sorted(groups, key=lambda key: (_SEVERITIES.index(key[0]), -len(groups[key]), key[1]))
+    return [
+        {"severity": key[0], "code": key[1], "count": len(groups[key]), "items": groups[key]}
+        for key in order
+    ]
+
+
+def _colour(category: int) -> str:
+    return _COLOURS[category % len(_COLOURS)]
+
+
+def _pictures(dataset: Dataset) -> Iterator[dict[str, Any]]:
+    for sample in choose_pictures(dataset, _PICTURES):
+        try:
+            data = _thumbnail(sample.image)
+        except DataError:
+            continue  # already a finding of its own
+        labelled = len(sample.instances) <= _MOST_LABELS
+        yield {
+            "name": sample.image.name,
+            "split": sample.split,
+            "width": sample.size.width,
+            "height": sample.size.height,
+            "data": data,
+            "labelled": labelled,
+            "objects": [_drawn(item, dataset.names, sample.size) for item in sample.instances],
+        }
+
+
+def choose_pictures(dataset: Dataset, count: int) -> list[Sample]:
+    """Images that show every class, the rarest first, in the order of the data set."""
+    holders: dict[int, list[int]] = defaultdict(list)
+    for place, sample in enumerate(dataset.samples):
+        for category in {item.category for item in sample.instances}:
+            holders[category].append(place)
+    chosen: dict[int, None] = {}
+    for category in sorted(holders, key=lambda c: (len(holders[c]), c)):
+        if len(chosen) < count and not chosen.keys() & set(holders[category]):
+            chosen[holders[category][0]] = None
+    rest = [k for k, s in enumerate(dataset.samples) if s.instances and k not in chosen]
+    missing = count - len(chosen)
+    if missing > 0 and rest:
+        step = max(len(rest) / missing, 1)
+        for k in range(min(missing, len(rest))):
+            chosen[rest[int(k * step)]] = None
+    return [dataset.samples[k] for k in sorted(chosen)]
+
+
+def _thumbnail(path: Path) -> str:
+    import cv2
+
+    from detect_tl.core.images import read_image
+
+    image = read_image(path)
+    height, width = image.shape[:2]
+    if width > _PICTURE_WIDTH:
+        size = (_PICTURE_WIDTH, max(round(height * _PICTURE_WIDTH / width), 1))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(image.dtype)
+    done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    if not done:
+        raise DataError("cannot be made smaller", path=path)
+    return base64.b64encode(data.tobytes()).decode()
+
+
+def _drawn(item: Instance, names: Sequence[str], size: Size) -> dict[str, Any]:
+    """One object as the path of an SVG drawing in pixels of the image."""
+    rings: tuple[Ring, ...] = (box_ring(item.box),)
+    if item.mask is not None:
+        mask = item.mask
+        shape = mask if isinstance(mask, PolygonMask) else outline(rle_to_bitmap(mask))
+        rings = (*shape.parts, *shape.holes)
+    return {
+        "label": names[item.category] + (" (crowd)" if item.iscrowd else ""),
+        "colour": _colour(item.category),
+        "path": "".join(map(_path, rings)),
+        "x": round(item.box.x1, 1),
+        # Far to the right, the label ends where the box does.
+        "right": round(item.box.x2, 1) if item.box.x1 > 0.75 * size.width else None,
+        "y": round(item.box.y1, 1),
+    }
+
+
+def _path(ring: Ring) -> str:
+    step = max(1, len(ring) // _MOST_POINTS)
+    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in ring[::step].tolist())
+    return f"M{points}Z"
