@@ -9,7 +9,6 @@ Second, names are looked up in a table, so that nothing is imported because a fi
 from __future__ import annotations
 
 import pathlib
-import pickle
 import sys
 import threading
 from collections.abc import Callable, Iterable
@@ -29,7 +28,7 @@ _NUMBER_TYPES = {type(np.dtype(code)) for code in _NUMBERS}
 
 
 class ForbiddenError(Exception):
-    """The file asks for things that no model needs; `names` are their dotted names."""
+    """The file asks for things that no model needs; `names` are their dotted names, and calls."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self.names = sorted(names)
@@ -115,7 +114,9 @@ def _dotted(cls: type) -> str:
 def _stand_in(cls: Any) -> type:
     """Return a class that makes an empty instance of `cls` and takes no arguments."""
 
-    def make(_: type) -> Any:
+    def make(_: type, *arguments: object) -> Any:
+        if arguments:
+            raise ForbiddenError([f"{_dotted(cls)}(…)"])
         return cls.__new__(cls)
 
     return type(cls.__name__, (), {"__new__": make, "makes": cls})
@@ -129,7 +130,7 @@ def _path(*parts: str) -> pathlib.PurePath:
 def _dtype(name: str, *_: object) -> np.dtype[Any]:
     found = np.dtype(str(name), copy=True)
     if type(found) not in _NUMBER_TYPES:
-        raise pickle.UnpicklingError(f"no number has the type {name!r}")
+        raise ForbiddenError([f"numpy.dtype({name!r})"])
     return found
 
 
@@ -140,8 +141,10 @@ def _scalar(dtype: np.dtype[Any], data: bytes) -> bool | int | float:
 
 
 def _method(owner: Any, name: str) -> Any:
-    """The one attribute that official checkpoints look up: `Detect.forward`, in segmenters."""
-    cls: Any = getattr(owner, "makes", object)
-    if name != "forward" or not issubclass(cls, nn.Module):
-        raise pickle.UnpicklingError(f"Unsupported global: GLOBAL builtins.getattr ({name!r})")
-    return cls.forward
+    """The attributes that checkpoints look up: `Detect.forward` of a class in old segmenters, and
+    the methods that fusing puts into layers."""
+    cls: Any = getattr(owner, "makes", type(owner))
+    if name not in ("forward", "forward_fuse") or not issubclass(cls, nn.Module):
+        raise ForbiddenError([f"getattr(…, {name!r})"])
+    method = getattr(cls, name)
+    return method.__get__(owner) if isinstance(owner, nn.Module) else method

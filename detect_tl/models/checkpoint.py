@@ -24,6 +24,7 @@ from detect_tl.models.yolo import (
     quiet,
 )
 from detect_tl.transfer.container import require_checkpoint_file
+from detect_tl.transfer.freeze import LayerRanges
 
 _TASKS: dict[type[nn.Module], Task] = {DetectionModel: "detect", SegmentationModel: "segment"}
 _FACTS = ("epoch", "date", "version", "license", "best_fitness", "train_metrics", "detect_tl")
@@ -97,6 +98,42 @@ def load_checkpoint(path: Path, *, trust: bool = False) -> Checkpoint:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointInfo:
+    """What there is to say of a checkpoint without training or running it.
+
+    model: configuration that it was built from, such as "yolo11n".
+    layers, backbone_layers: top-level layers, as `freeze` counts them.
+    parameters: number of weights.
+    trainable: False for a model that was fused for inference.
+    """
+
+    task: Task
+    model: str
+    names: tuple[str, ...]
+    layers: int
+    backbone_layers: int
+    parameters: int
+    trainable: bool
+    facts: Mapping[str, Any]
+
+
+def describe_checkpoint(path: Path, *, trust: bool = False) -> CheckpointInfo:
+    """Load a checkpoint and describe it. Raises WeightsError as `load_checkpoint` does."""
+    checkpoint = load_checkpoint(path, trust=trust)
+    ranges = LayerRanges.of(checkpoint.yaml)
+    return CheckpointInfo(
+        task=checkpoint.task,
+        model=Path(str(checkpoint.yaml.get("yaml_file", ""))).stem or "unnamed",
+        names=checkpoint.names,
+        layers=ranges.head + 1,
+        backbone_layers=ranges.neck,
+        parameters=sum(value.numel() for value in checkpoint.model.parameters()),
+        trainable=any(isinstance(m, nn.BatchNorm2d) for m in checkpoint.model.modules()),
+        facts=checkpoint.facts,
+    )
+
+
 def _load_safely(path: Path) -> Any:
     try:
         with warnings.catch_warnings():
@@ -104,12 +141,6 @@ def _load_safely(path: Path) -> Any:
             return load_restricted(path)
     except ForbiddenError as error:
         raise _refusal(error.names, path) from error
-    except pickle.UnpicklingError as error:
-        if "GLOBAL" in str(error):
-            raise WeightsError(
-                f"was refused: {str(error).splitlines()[0]}", path=path, hint=_TRUST
-            ) from error
-        raise _damaged(path, error) from error
     except _UNREADABLE as error:
         raise _damaged(path, error) from error
 
@@ -135,7 +166,7 @@ def _refusal(names: list[str], path: Path) -> WeightsError:
             path=path,
             hint=_USE_YOLO,
         )
-    if packages == {"ultralytics"}:
+    if packages == {"ultralytics"} and not any("(" in name for name in names):
         return WeightsError(
             f"asks for {first}, which Ultralytics {ULTRALYTICS_VERSION} does not offer to"
             " detectors and segmenters",
@@ -149,7 +180,9 @@ def _refusal(names: list[str], path: Path) -> WeightsError:
 
 
 def _damaged(path: Path, error: Exception) -> WeightsError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    # torch leads with advice on its own options; what went wrong follows this word.
+    text = str(error).rpartition("WeightsUnpickler error: ")[2].strip()
+    reason = text.splitlines()[0] if text else type(error).__name__
     return WeightsError(
         f"cannot be read as a checkpoint: {reason}",
         path=path,

@@ -29,9 +29,13 @@ def _first_bytes(path: Path, count: int = 512) -> bytes:
         with path.open("rb") as stream:
             return stream.read(count)
     except FileNotFoundError as error:
-        raise WeightsError("the checkpoint does not exist", path=path) from error
+        raise WeightsError(
+            "does not exist", path=path, hint="Name a .pt file that is there."
+        ) from error
     except OSError as error:
-        raise WeightsError(f"cannot be read: {error.strerror}", path=path) from error
+        raise WeightsError(
+            f"cannot be read: {error.strerror}", path=path, hint="Check its permissions."
+        ) from error
 
 
 def _require_torch_archive(path: Path) -> None:
