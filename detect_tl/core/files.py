@@ -73,6 +73,15 @@ def refuse_existing(path: Path) -> None:
         raise UsageError(f"{path} exists and is a file", hint="Name a new folder.")
 
 
+def unused_folder(path: Path) -> Path:
+    """`path` itself, or the first of `path-2`, `path-3`, … that is not taken."""
+    candidate, number = path, 1
+    while candidate.exists() and not (candidate.is_dir() and not any(candidate.iterdir())):
+        number += 1
+        candidate = path.with_name(f"{path.name}-{number}")
+    return candidate
+
+
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
     """Turn "no space left" and "permission denied" while writing `path` into a clear error."""

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detect_tl.core.geometry import Mask, PolygonMask, Ring, RleMask, Size, rle_to_bitmap
+from detect_tl.core.rle import decode_counts
 
 
 def draw_mask(mask: Mask, size: Size) -> NDArray[np.uint8]:
@@ -30,7 +31,7 @@ def _draw_rings(rings: tuple[Ring, ...], size: Size) -> NDArray[np.uint8]:
     if not flat:
         return np.zeros((size.height, size.width), np.uint8)
     runs = coco.merge(coco.frPyObjects(flat, size.height, size.width))
-    return np.ascontiguousarray(coco.decode(runs), np.uint8)
+    return rle_to_bitmap(RleMask(tuple(decode_counts(runs["counts"])), size))
 
 
 def outline(bitmap: NDArray[np.uint8] | NDArray[np.bool_]) -> PolygonMask:

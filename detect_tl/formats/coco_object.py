@@ -10,7 +10,7 @@ import numpy as np
 
 from detect_tl.core.dataset import NO_ATTRIBUTES, Instance, Json
 from detect_tl.core.geometry import Box, Mask, PolygonMask, RleMask, Size, mask_box
-from detect_tl.formats.rle import decode_counts
+from detect_tl.core.rle import decode_counts
 
 _KNOWN = frozenset(
     "id image_id category_id bbox area segmentation iscrowd attributes ignore".split()
