@@ -5,14 +5,23 @@ loads nothing heavy. Errors are those of `detect_tl.core.errors`.
 """
 
 from detect_tl.api.data import check, convert, formats
+from detect_tl.api.evaluation import evaluate
+from detect_tl.api.exporting import export
 from detect_tl.api.machine import doctor
+from detect_tl.api.prediction import predict
+from detect_tl.api.training import resume, train
 from detect_tl.api.weights import weights_fetch, weights_info, weights_list, weights_path
 
 __all__ = [
     "check",
     "convert",
     "doctor",
+    "evaluate",
+    "export",
     "formats",
+    "predict",
+    "resume",
+    "train",
     "weights_fetch",
     "weights_info",
     "weights_list",

@@ -25,14 +25,14 @@ from detect_tl.cli.output import Output, Piece, pass_output
 @from_option
 @pass_output
 @click.pass_context
-def command(ctx: click.Context, out: Output, data: Path, from_format: str | None) -> None:
+def command(ctx: click.Context, console: Output, data: Path, from_format: str | None) -> None:
     """Look for mistakes in annotations: nothing is changed.
 
     DATA is a folder of images with their annotations, an annotation file, or a dataset folder.
     Exit code 1 when there are errors, 0 when there are warnings at most.
     """
-    result = api.check(data, from_format=from_format, progress=out.progress)
-    out.show(result, _describe)
+    result = api.check(data, from_format=from_format, progress=console.progress)
+    console.show(result, _describe)
     ctx.exit(1 if result.errors else 0)
 
 

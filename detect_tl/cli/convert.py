@@ -51,15 +51,15 @@ from detect_tl.cli.params import CommaList
     help="Write boxes or polygons for YOLO; auto: polygons when there are masks.",
 )
 @pass_output
-def command(out: Output, source: Path, destination: Path, **options: Any) -> None:
+def command(console: Output, source: Path, destination: Path, **options: Any) -> None:
     """Turn annotations into a dataset folder that YOLO and COCO tools read.
 
     SOURCE is a folder of images with their annotations, or one annotation file. DESTINATION
     appears whole or not at all; it holds data.yaml, images/, labels/, annotations/ and a report
     of what was read, changed and lost.
     """
-    result = api.convert(source, destination, progress=out.progress, **options)
-    out.show(result, _describe)
+    result = api.convert(source, destination, progress=console.progress, **options)
+    console.show(result, _describe)
 
 
 def _describe(result: ConvertResult) -> Iterator[Piece]:

@@ -23,14 +23,14 @@ _GIB = 1024**3
 )
 @pass_output
 @click.pass_context
-def command(ctx: click.Context, out: Output) -> None:
+def command(ctx: click.Context, console: Output) -> None:
     """Check this machine and its installation; nothing is changed.
 
     Looks at versions, device, cv2, codecs, compiled operators, display, memory, disk and weights.
     Exit code 1 when something would fail, 0 otherwise.
     """
-    result = api.doctor(out.progress)
-    out.show(result, _describe)
+    result = api.doctor(console.progress)
+    console.show(result, _describe)
     ctx.exit(1 if result.errors else 0)
 
 

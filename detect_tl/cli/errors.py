@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import click
 
@@ -20,6 +23,20 @@ class InterruptedByUserError(DetectTLError):
     """Ctrl-C, with a hint on how to go on."""
 
     exit_code = INTERRUPTED
+
+
+@contextmanager
+def resumable(run: Path) -> Iterator[None]:
+    """Say how to go on when Ctrl-C ends the training of a run folder."""
+    try:
+        yield
+    except (KeyboardInterrupt, click.Abort) as error:
+        if (run / "config.json").is_file():
+            hint = f"Go on with `detect-tl resume {run}`."
+            raise InterruptedByUserError("interrupted", hint=hint) from error
+        raise InterruptedByUserError(
+            "interrupted before the training began; nothing was written"
+        ) from error
 
 
 def exit_code_of(error: BaseException) -> int:

@@ -18,9 +18,9 @@ from detect_tl.cli.output import Output, Piece, Table, pass_output
     """,
 )
 @pass_output
-def command(out: Output) -> None:
+def command(console: Output) -> None:
     """List the annotation formats that are understood, built in and from plug-ins."""
-    out.show(api.formats(), _describe)
+    console.show(api.formats(), _describe)
 
 
 def _describe(result: FormatsResult) -> Iterator[Piece]:

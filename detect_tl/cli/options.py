@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import click
 
 from detect_tl.cli.output import Output
-from detect_tl.cli.params import SPLIT
+from detect_tl.cli.params import IMGSZ, SPLIT
 from detect_tl.cli.settings import config_values, refuse_unknown_variables, variables_of
 from detect_tl.core.errors import UsageError, did_you_mean
 
@@ -141,4 +141,20 @@ def trust_option(function: F) -> F:
         "--trust",
         is_flag=True,
         help="Load a checkpoint even if it may run code or its checksum is not known.",
+    )(function)
+
+
+def imgsz_option(function: F) -> F:
+    return click.option(
+        "--imgsz",
+        type=IMGSZ,
+        help="Side of the input in pixels, or HEIGHTxWIDTH.  [default: the model's own]",
+    )(function)
+
+
+def device_option(function: F) -> F:
+    return click.option(
+        "--device",
+        default="",
+        help="cpu, mps, cuda, or a CUDA number.  [default: the best there is]",
     )(function)

@@ -32,9 +32,9 @@ def command() -> None:
     """,
 )
 @pass_output
-def list_command(out: Output) -> None:
+def list_command(console: Output) -> None:
     """List the weights that can be named, and which are on this machine."""
-    out.show(api.weights_list(), _describe_list)
+    console.show(api.weights_list(), _describe_list)
 
 
 @verb(
@@ -47,9 +47,9 @@ def list_command(out: Output) -> None:
 @click.argument("weights")
 @trust_option
 @pass_output
-def info_command(out: Output, weights: str, trust: bool) -> None:
+def info_command(console: Output, weights: str, trust: bool) -> None:
     """Tell what WEIGHTS, a name or a file, are."""
-    out.show(api.weights_info(weights, trust=trust), _describe_info)
+    console.show(api.weights_info(weights, trust=trust), _describe_info)
 
 
 @verb(
@@ -63,10 +63,10 @@ def info_command(out: Output, weights: str, trust: bool) -> None:
 @click.option("--to", type=PATH, metavar="DIR", help="Folder to put it in.  [default: the cache]")
 @trust_option
 @pass_output
-def fetch_command(out: Output, name: str, to: Path | None, trust: bool) -> None:
+def fetch_command(console: Output, name: str, to: Path | None, trust: bool) -> None:
     """Download official weights by NAME; resumed when it broke off, whole or not at all."""
-    result = api.weights_fetch(name, to=to, trust=trust, progress=out.progress)
-    out.show(result, _describe_file)
+    result = api.weights_fetch(name, to=to, trust=trust, progress=console.progress)
+    console.show(result, _describe_file)
 
 
 @verb(
@@ -78,10 +78,10 @@ def fetch_command(out: Output, name: str, to: Path | None, trust: bool) -> None:
 @click.argument("name")
 @trust_option
 @pass_output
-def path_command(out: Output, name: str, trust: bool) -> None:
+def path_command(console: Output, name: str, trust: bool) -> None:
     """Print the file that NAME stands for; it is downloaded when it is not on this machine."""
-    result = api.weights_path(name, trust=trust, progress=out.progress)
-    out.show(result, lambda found: [str(found.located.path)])
+    result = api.weights_path(name, trust=trust, progress=console.progress)
+    console.show(result, lambda found: [str(found.located.path)])
 
 
 for _part in (list_command, info_command, fetch_command, path_command):

@@ -38,7 +38,9 @@ class TrainConfig(BaseModel):
     epochs: int = Field(50, ge=1, description="how often every training image is seen")
     imgsz: int = Field(640, ge=32, multiple_of=32, description="side of the input square, pixels")
     batch: int = Field(16, ge=1, description="images per step")
-    optimizer: Literal["auto", "AdamW", "SGD", "Adam"] = "auto"
+    optimizer: Literal["auto", "AdamW", "SGD", "Adam"] = Field(
+        "auto", description="auto: by the number of steps"
+    )
     lr: float | None = Field(None, gt=0, description="learning rate; None: chosen by Ultralytics")
     patience: int = Field(100, ge=0, description="stop after so many epochs without a better mAP")
     amp: bool = Field(True, description="bfloat16 or float16 where the device has it")
@@ -46,7 +48,7 @@ class TrainConfig(BaseModel):
     close_mosaic: int | None = Field(
         None, ge=0, description="last epochs without mosaic; None: a tenth of the epochs"
     )
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, description="of all that is random")
     device: str = Field("", description="cpu, mps, or a CUDA number; empty: the best there is")
     workers: int = Field(8, ge=0, description="loader processes; a CPU run needs none")
     trust: bool = Field(False, description="load a checkpoint that asks for unknown classes")

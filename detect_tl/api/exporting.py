@@ -1,0 +1,123 @@
+"""Exporting a model, and having one exported when it is needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from detect_tl.api.model_files import ModelFiles, find_model
+from detect_tl.core.errors import UsageError
+from detect_tl.core.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from detect_tl.export.onnx import ExportResult
+
+
+def export(
+    model: str | Path,
+    out: Path | None = None,
+    *,
+    imgsz: int | tuple[int, int] | None = None,
+    batch: int = 1,
+    dynamic: bool = False,
+    opset: int | None = None,
+    precision: Literal["fp32", "fp16"] = "fp32",
+    data: Path | None = None,
+    trust: bool = False,
+    progress: Progress | None = None,
+) -> ExportResult:
+    """Write a model as ONNX; the file stands only if it answers as the checkpoint does.
+
+    model: run folder, .pt or the name of weights. out: None writes best.onnx into the run, or
+    NAME.onnx here. imgsz: side of the input, or (height, width), in pixels; None: what the model
+    was trained with. data: folder of pictures for the parity gate; None: the validation images of
+    the run, else the photos that come with Ultralytics.
+
+    Raises GateError when the answers differ, with nothing left behind; UsageError, WeightsError.
+    """
+    from detect_tl.export.onnx import export_onnx
+
+    files = find_model(model, trust=trust, progress=progress)
+    if files.checkpoint is None:
+        raise UsageError(
+            f"{model} is exported already", hint="Name a run folder, a .pt file or e.g. yolo11n."
+        )
+    return export_onnx(
+        files.checkpoint,
+        Path(out) if out is not None else _default_out(files, files.checkpoint),
+        images=_gate_pictures(files, data),
+        imgsz=imgsz or files.own_imgsz(trust=trust),
+        batch=batch,
+        dynamic=dynamic,
+        opset=opset,
+        precision=precision,
+        metadata=_facts(files),
+        trust=trust,
+        progress=progress,
+    )
+
+
+def exported(
+    files: ModelFiles,
+    imgsz: tuple[int, int] | None = None,
+    *,
+    dynamic: bool = False,
+    trust: bool = False,
+    progress: Progress | None = None,
+) -> Path:
+    """The ONNX file to run for a model, written now if there is none.
+
+    A run keeps it as best.onnx; that of any other checkpoint, or of another input size than the
+    model's own, goes to the user's cache, under the checksum of the checkpoint.
+    """
+    as_it_is = imgsz is None and not dynamic
+    if files.onnx is not None and (as_it_is or files.checkpoint is None):
+        return files.onnx
+    assert files.checkpoint is not None, "a model has one file or the other"
+    show = progress or Silent()
+    target = _default_out(files, files.checkpoint)
+    if files.run is None or not as_it_is:
+        sides = imgsz or files.own_imgsz(trust=trust)
+        target = _cached_name(files.checkpoint, sides, dynamic=dynamic)
+        if target.is_file():
+            return target
+    show.say(f"exporting {files.checkpoint} to {target}, to detect without torch")
+    return export(
+        files.name, target, imgsz=imgsz, dynamic=dynamic, trust=trust, progress=progress
+    ).path
+
+
+def _default_out(files: ModelFiles, checkpoint: Path) -> Path:
+    return files.run.onnx if files.run is not None else Path(f"{checkpoint.stem}.onnx")
+
+
+def _cached_name(checkpoint: Path, imgsz: int | tuple[int, int], *, dynamic: bool = False) -> Path:
+    from detect_tl.core.files import sha256_file
+    from detect_tl.transfer.fetch import cache_folder
+
+    sides = f"{imgsz}" if isinstance(imgsz, int) else f"{imgsz[0]}x{imgsz[1]}"
+    kind = "-dynamic" if dynamic else ""
+    name = f"{checkpoint.stem}-{sha256_file(checkpoint)[:16]}-{sides}{kind}.onnx"
+    return cache_folder().parent / "onnx" / name
+
+
+def _gate_pictures(files: ModelFiles, data: Path | None) -> list[Path]:
+    from detect_tl.core.files import find_images
+    from detect_tl.export.gate_images import packaged_photos
+
+    if data is not None:
+        found = find_images(Path(data))
+        if not found:
+            raise UsageError(f"there are no images in {data}", hint="Name a folder of pictures.")
+        return found
+    own = find_images(files.run.dataset() / "images" / "val") if files.run is not None else []
+    return own or packaged_photos()
+
+
+def _facts(files: ModelFiles) -> dict[str, str]:
+    """What the file is to say of the run that it comes from."""
+    if files.run is None:
+        return {}
+    from detect_tl.core.files import read_json
+
+    return {"dataset_sha256": str(read_json(files.run.path / "dataset.json")["sha256"])}

@@ -1,0 +1,68 @@
+"""Detecting on pictures, videos, cameras and streams."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from detect_tl.api.evaluation import runtime_device
+from detect_tl.api.exporting import exported
+from detect_tl.api.model_files import find_model
+from detect_tl.core.progress import Progress
+
+if TYPE_CHECKING:
+    from detect_tl.runtime.predict import PredictResult
+
+
+def predict(
+    model: str | Path,
+    source: str | Path,
+    *,
+    out: Path | None = None,
+    save: Collection[Literal["video", "images", "jsonl"]] | None = None,
+    show: bool = False,
+    conf: float = 0.25,
+    iou: float = 0.7,
+    max_det: int = 300,
+    classes: Collection[str | int] | None = None,
+    imgsz: int | tuple[int, int] | None = None,
+    rect: bool = False,
+    backend: str = "auto",
+    device: str = "",
+    limit: int | None = None,
+    trust: bool = False,
+    progress: Progress | None = None,
+) -> PredictResult:
+    """Detect on everything that `source` gives, without torch.
+
+    model: run folder, .pt, .onnx or the name of weights; a checkpoint is exported first, through
+    the parity gate, unless that was done before. source: image, folder, pattern, video, camera
+    number or stream. out: folder for the results; None writes nothing. The other values are those
+    of `detect_tl.runtime.predict.predict`, which see, and which says what is raised.
+    """
+    from detect_tl.core.files import refuse_existing
+    from detect_tl.runtime.predict import predict as run
+
+    if out is not None:
+        refuse_existing(Path(out))  # before an export is made for nothing
+    sides = (imgsz, imgsz) if isinstance(imgsz, int) else imgsz
+    files = find_model(model, trust=trust, progress=progress)
+    path = exported(files, sides, dynamic=rect, trust=trust, progress=progress)
+    return run(
+        path,
+        source,
+        out=None if out is None else Path(out),
+        save=save,
+        show=show,
+        conf=conf,
+        iou=iou,
+        max_det=max_det,
+        classes=classes,
+        imgsz=sides,
+        rect=rect,
+        backend=backend,
+        device=runtime_device(device),
+        limit=limit,
+        progress=progress,
+    )

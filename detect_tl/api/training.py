@@ -1,0 +1,88 @@
+"""Training a detector from annotations, and going on with an interrupted run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from detect_tl.api.evaluation import EvalResult, evaluate
+from detect_tl.core.files import write_json
+from detect_tl.core.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from detect_tl.core.model_spec import Task
+    from detect_tl.training.run import TrainResult as Trained
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """A finished run: where it is, and how good its best checkpoint is on the val split."""
+
+    run: Path
+    best: Path
+    last: Path
+    report: Path
+    task: Task
+    names: tuple[str, ...]
+    epochs: int
+    seconds: float
+    evaluation: EvalResult
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "run": str(self.run),
+            "best": str(self.best),
+            "last": str(self.last),
+            "report": str(self.report),
+            "task": self.task,
+            "names": list(self.names),
+            "epochs": self.epochs,
+            "seconds": round(self.seconds, 1),
+            "evaluation": self.evaluation.as_json(),
+        }
+
+
+def train(data: str | Path, *, progress: Progress | None = None, **settings: Any) -> TrainResult:
+    """Train on annotations in any known format, or on a dataset folder.
+
+    settings: any field of `detect_tl.training.config.TrainConfig`: weights, task, freeze, epochs,
+    imgsz, batch, lr, seed, device, out, …
+
+    Raises UsageError for a wrong setting or a run folder that exists, DataError for annotations
+    that cannot be used, WeightsError, and MachineError when device or memory do not suffice.
+    """
+    from detect_tl.training.config import TrainConfig
+    from detect_tl.training.run import train as carry_out
+
+    config = TrainConfig.parse({"data": data, **settings})
+    return _finish(carry_out(config, progress), config.device, progress or Silent())
+
+
+def resume(run: str | Path, *, progress: Progress | None = None) -> TrainResult:
+    """Go on with a run after its last finished epoch, to the result it would have had.
+
+    Raises UsageError when `run` is no run folder, or one that has finished.
+    """
+    from detect_tl.training.run import resume as carry_out
+
+    trained = carry_out(Path(run), progress)
+    return _finish(trained, trained.run.config().device, progress or Silent())
+
+
+def _finish(trained: Trained, device: str, progress: Progress) -> TrainResult:
+    """Measure the best checkpoint by pycocotools, and write what people read of a run."""
+    run = trained.run
+    evaluation = evaluate(run.path, device=device, progress=progress)
+    write_json(run.path / "metrics.json", evaluation.as_json())
+    return TrainResult(
+        run=run.path,
+        best=run.best,
+        last=run.last,
+        report=run.path / "report.html",
+        task=trained.task,
+        names=trained.names,
+        epochs=trained.epochs,
+        seconds=trained.seconds,
+        evaluation=evaluation,
+    )

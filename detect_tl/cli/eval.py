@@ -1,0 +1,79 @@
+"""`detect-tl eval`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from detect_tl import api
+from detect_tl.api.evaluation import BATCH, EvalResult
+from detect_tl.cli.options import (
+    PATH,
+    device_option,
+    from_option,
+    imgsz_option,
+    trust_option,
+    verb,
+)
+from detect_tl.cli.output import Output, Piece, Table, pass_output
+
+
+@verb(
+    "eval",
+    """
+    detect-tl eval runs/mine
+    detect-tl eval runs/mine/best.onnx datasets/mine --split test
+    detect-tl eval yolo11n my-pictures --json
+    """,
+)
+@click.argument("model")
+@click.argument("data", type=PATH, required=False)
+@click.option(
+    "--split",
+    type=click.Choice(["train", "val", "test", "all"]),
+    default="val",
+    show_default=True,
+    help="Part of the data; data without splits is used as a whole.",
+)
+@from_option
+@imgsz_option
+@click.option(
+    "--batch",
+    type=click.IntRange(min=1),
+    default=BATCH,
+    show_default=True,
+    help="Images that are run at once.",
+)
+@device_option
+@trust_option
+@pass_output
+def command(console: Output, model: str, data: Path | None, **options: Any) -> None:
+    """Measure how good a model is, by pycocotools.
+
+    MODEL is a run folder, a .pt or .onnx file, or the name of weights. DATA is annotations in any
+    known format, or a dataset folder; without it, a run is measured on its own data. The classes
+    of the two meet by name.
+    """
+    console.show(api.evaluate(model, data, progress=console.progress, **options), _describe)
+
+
+def _describe(result: EvalResult) -> Iterator[Piece]:
+    for finding in result.metrics.findings:
+        yield f"{finding.severity}: {finding}"
+    header = result.metrics.table_header()
+    yield Table(header, result.metrics.table_rows(), right=header[1:])
+    scores = result.metrics.main
+    sizes = (("small", scores.small), ("medium", scores.medium), ("large", scores.large))
+    listed = ", ".join(f"{name} {value:.3f}" for name, value in sizes if value is not None)
+    if listed:
+        yield f"mAP50-95 by size: {listed}"
+    height, width = result.imgsz
+    speed = result.metrics.images / result.seconds if result.seconds else 0.0
+    yield (
+        f"{result.model} by {result.engine} at {height}x{width} "
+        f"on {result.split} of {result.data}: "
+        f"{speed:.1f} images/s"
+    )

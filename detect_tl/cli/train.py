@@ -1,0 +1,113 @@
+"""`detect-tl train`. Its options are the fields of `TrainConfig`, with their defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+from pydantic.fields import FieldInfo
+
+from detect_tl import api
+from detect_tl.api.training import TrainResult
+from detect_tl.cli.errors import resumable
+from detect_tl.cli.options import PATH, Command, verb
+from detect_tl.cli.output import Output, Piece, Table, pass_output
+from detect_tl.cli.params import SPLIT
+from detect_tl.training.config import TrainConfig
+
+
+@verb(
+    "train",
+    """
+    detect-tl train my-pictures --out runs/mine
+    detect-tl train datasets/mine --weights yolov8n --freeze neck --epochs 20 --imgsz 320
+    detect-tl train my-pictures --config settings.yaml --lr 0.001
+    """,
+)
+@click.argument("data", type=PATH)
+@pass_output
+def command(console: Output, data: Path, **settings: Any) -> None:
+    """Train a detector from annotations.
+
+    DATA is a folder of images with their annotations in any known format, an annotation file, or
+    a dataset folder. The run folder of --out holds the checkpoints, metrics and a report; an
+    interrupted run goes on with `detect-tl resume`.
+    """
+    run = Path(settings["out"])
+    with resumable(run):
+        result = api.train(data, progress=console.progress, **settings)
+    console.show(result, describe)
+
+
+def describe(result: TrainResult) -> Iterator[Piece]:
+    metrics = result.evaluation.metrics
+    header = metrics.table_header()
+    yield Table(header, metrics.table_rows(), right=header[1:])
+    yield f"{result.epochs} epochs in {result.seconds / 60:.1f} minutes"
+    yield f"best checkpoint: {result.best}"
+    yield f"report: {result.report}"
+
+
+_METAVARS = {
+    "freeze": "backbone|neck|none|N",
+    "weights": "NAME|FILE",
+    "from_format": "FORMAT",
+    "out": "DIR",
+}
+
+
+def _option(name: str, field: FieldInfo) -> click.Option:
+    """One field as an option."""
+    flag = f"--{name.removesuffix('_format').replace('_', '-')}"
+    kind = _kind(name, field)
+    if kind is bool and field.default is True:
+        flag = f"{flag}/--no-{name}"
+    return click.Option(
+        [flag, name],
+        type=kind,
+        is_flag=kind is bool,
+        default=field.default,
+        metavar=_METAVARS.get(name),
+        help=_help(field),
+    )
+
+
+def _help(field: FieldInfo) -> str:
+    """The description, with what it says of the default in brackets, as click writes it."""
+    text, _, unset = (field.description or "").partition("; None: ")
+    if not unset:
+        text, _, unset = text.partition("; empty: ")
+    if text.partition(" ")[0].isalpha():
+        text = text[0].upper() + text[1:]
+    default = unset or (field.default if not isinstance(field.default, bool) else "")
+    if field.default is True:
+        default = "on"
+    return f"{text}.  [default: {default}]" if default not in ("", None) else f"{text}."
+
+
+def _kind(name: str, field: FieldInfo) -> Any:
+    """How click reads a field; ranges are checked, all at once, by the configuration itself."""
+    if name == "split":
+        return SPLIT
+    if name == "freeze":
+        return str
+    kinds = get_args(field.annotation) or (field.annotation,)
+    for known in (bool, int, float):
+        if known in kinds:
+            return known
+    if Path in kinds:
+        return PATH
+    words = [word for kind in kinds for word in (get_args(kind) or (kind,))]
+    choices = [word for word in words if isinstance(word, str)]
+    return click.Choice(choices) if choices else str
+
+
+def _add_settings(target: Command) -> None:
+    own = [_option(n, f) for n, f in TrainConfig.model_fields.items() if n != "data"]
+    place = next(k for k, p in enumerate(target.params) if isinstance(p, click.Option))
+    target.params[place:place] = own
+
+
+_add_settings(command)
