@@ -39,7 +39,7 @@ from ultralytics.nn.tasks import (
     yaml_model_load,
 )
 from ultralytics.utils import LOGGER, IterableSimpleNamespace, loss as _loss, tal as _tal
-from ultralytics.utils.torch_utils import ModelEMA, unwrap_model
+from ultralytics.utils.torch_utils import unwrap_model
 
 __all__ = [
     "DEFAULT_CFG",
@@ -50,7 +50,6 @@ __all__ = [
     "BaseTrainer",
     "DetectionModel",
     "DetectionTrainer",
-    "ModelEMA",
     "SegmentationModel",
     "SegmentationTrainer",
     "build_model",

@@ -28,7 +28,6 @@ from detect_tl.models.yolo import (
     unwrap_model,
 )
 from detect_tl.training.determinism import forget_mosaic_buffer, seed_epoch
-from detect_tl.training.ema import FrozenEMA
 from detect_tl.training.precision import cpu_has_bfloat16, forward_in_bfloat16, use_all_cores
 from detect_tl.transfer.freeze import frozen_layers
 from detect_tl.transfer.plan import TransferPlan, plan_transfer
@@ -94,9 +93,8 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
     # -- beginning, and beginning again ------------------------------------------------------
 
     def resume_training(self, ckpt: Any) -> None:
-        """Set up the average, and continue from `resume_state` when there is one."""
+        """Continue from `resume_state` when there is one; the last step before the first epoch."""
         del ckpt
-        self.ema = FrozenEMA(self.model, self.frozen_tensors)
         if self.resume_state is not None:
             self._restore(self.resume_state)
         if self.mixed_precision and self.device.type == "cpu" and cpu_has_bfloat16():
