@@ -1,0 +1,82 @@
+"""Cameras by their number, through OpenCV."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from detect_tl.core.errors import MachineError
+from detect_tl.core.findings import Finding
+from detect_tl.core.geometry import Size
+from detect_tl.runtime.frames import Frame, SourceInfo
+
+
+class CameraSource:
+    """A camera that the system knows by a number.
+
+    Raises MachineError when it cannot be opened, gives no picture, or stops giving them.
+    """
+
+    def __init__(self, number: int) -> None:
+        import cv2
+
+        self._number = number
+        self.findings: list[Finding] = []
+        self._capture = _open(number)
+        self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # an older frame is of no use
+        self._first: Any = self._read()
+        height, width = self._first.shape[:2]
+        fps = self._capture.get(cv2.CAP_PROP_FPS)
+        self.info = SourceInfo(
+            kind="camera",
+            name=f"camera {number}",
+            size=Size(width, height),
+            fps=Fraction(fps).limit_denominator(1001) if 1 <= fps <= 1000 else None,
+            live=True,
+        )
+
+    def __iter__(self) -> Iterator[Frame]:
+        start, index, image = time.monotonic(), 0, self._first
+        self._first = None
+        while True:
+            yield Frame(image, index, time.monotonic() - start, f"camera-{self._number}")
+            image, index = self._read(), index + 1
+
+    def close(self) -> None:
+        self._capture.release()
+
+    def _read(self) -> Any:
+        good, image = self._capture.read()
+        if not good or image is None:
+            self.close()
+            raise MachineError(
+                f"camera {self._number} gives no picture",
+                hint="Is it unplugged, covered by a privacy switch, or used by another program?",
+            )
+        return np.asarray(image, np.uint8)
+
+
+def _open(number: int) -> Any:
+    import cv2
+
+    # What it prints about every driver it tries says less than our one line.
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        capture = cv2.VideoCapture(number)
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+    if capture.isOpened():
+        return capture
+    there = sorted(str(p) for p in Path("/dev").glob("video*"))
+    raise MachineError(
+        f"camera {number} cannot be opened",
+        hint=f"Cameras of this machine: {', '.join(there)}."
+        if there
+        else "This machine shows no camera; is it plugged in and may this program use it?",
+    )

@@ -1,0 +1,70 @@
+"""What a source of pictures gives, whatever it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal, Protocol
+
+from detect_tl.core.findings import Finding
+from detect_tl.core.geometry import Size
+from detect_tl.core.images import Image
+
+SourceKind = Literal["images", "video", "stream", "camera"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One picture.
+
+    image: (height, width, 3) uint8 BGR, upright (EXIF orientation or rotation applied).
+    index: 0, 1, … in the order of the source, before any are dropped.
+    time: seconds since the first frame; 0 for single images.
+    name: for people and file names. path: of the image or video; None for cameras and streams.
+    """
+
+    image: Image
+    index: int
+    time: float
+    name: str
+    path: Path | None = None
+
+    @property
+    def size(self) -> Size:
+        return Size(self.image.shape[1], self.image.shape[0])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceInfo:
+    """What is known of a source before it is read.
+
+    size: of the upright frames; None where they differ or are not known yet.
+    fps: frames per second; None for single images.
+    frame_count: as the header says, which may be wrong; None when it says nothing.
+    live: frames come when they come; whoever is late gets the newest one.
+    """
+
+    kind: SourceKind
+    name: str
+    size: Size | None = None
+    fps: Fraction | None = None
+    frame_count: int | None = None
+    live: bool = False
+
+
+class Source(Protocol):
+    """Pictures in order. Read once, by one thread, which also closes it."""
+
+    @property
+    def info(self) -> SourceInfo: ...
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What was odd about the source; complete once it has been read."""
+        ...
+
+    def __iter__(self) -> Iterator[Frame]: ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,94 @@
+"""From what a user names to a source of frames: image, folder, glob, video, camera or stream."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from detect_tl.core.errors import DataError
+from detect_tl.core.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, find_images, image_size
+from detect_tl.core.findings import Finding
+from detect_tl.core.images import read_image
+from detect_tl.runtime.frames import Frame, Source, SourceInfo
+
+_URL = re.compile(r"^[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+
+
+def open_source(source: str | Path) -> Source:
+    """Open what the user named.
+
+    A number is a camera; a text with `://` a stream; anything else a path: an image, a folder of
+    images (searched in depth), a pattern such as `shots/*.jpg`, or a video.
+
+    Raises DataError when a file cannot be read or no image is there, and MachineError when a camera
+    or stream cannot be opened.
+    """
+    from detect_tl.runtime.camera import CameraSource
+    from detect_tl.runtime.video import StreamSource, VideoSource
+
+    text = str(source)
+    if text.isdecimal():
+        return CameraSource(int(text))
+    if _URL.match(text):
+        return StreamSource(text)
+    path = Path(text).expanduser()
+    if path.is_dir():
+        return _folder(path)
+    if not path.exists():
+        return _pattern(path)
+    return ImageSource([path]) if path.suffix.lower() in IMAGE_SUFFIXES else VideoSource(path)
+
+
+class ImageSource:
+    """Image files, in the order given; their names are relative to the folder they share."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = list(paths)
+        self._root = os.path.commonpath([path.parent for path in paths])
+        self.findings: list[Finding] = []
+        one = len(self._paths) == 1
+        self.info = SourceInfo(
+            kind="images",
+            name=self._paths[0].name if one else f"{len(self._paths)} images",
+            size=image_size(self._paths[0]) if one else None,
+            frame_count=len(self._paths),
+        )
+
+    def __iter__(self) -> Iterator[Frame]:
+        for index, path in enumerate(self._paths):
+            name = path.relative_to(self._root).as_posix()
+            yield Frame(read_image(path), index, 0.0, name, path)
+
+    def close(self) -> None:
+        """Nothing is held open between two images."""
+
+
+def _folder(path: Path) -> Source:
+    images = find_images(path)
+    if images:
+        return ImageSource(images)
+    videos = [p for p in sorted(path.iterdir()) if p.suffix.lower() in VIDEO_SUFFIXES]
+    hint = f"It has videos; name one of them: {videos[0]}" if videos else "Check the folder."
+    raise DataError("there are no images in this folder", path=path, hint=hint)
+
+
+def _pattern(path: Path) -> Source:
+    """A path that does not exist as it stands."""
+    if not glob.has_magic(str(path)):
+        raise DataError(
+            "there is no such file or folder",
+            path=path,
+            hint="SOURCE is an image, a folder, a pattern in quotes, a video, a camera number "
+            "(0, 1, …) or a stream (rtsp://…).",
+        )
+    names = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 - also absolute ones
+    found = [Path(name) for name in names]
+    images = [p for p in found if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file()]
+    if not images:
+        raise DataError(
+            "no image fits this pattern", path=path, hint='For example "shots/**/*.jpg".'
+        )
+    return ImageSource(images)
