@@ -41,7 +41,7 @@ def draw_detections(image: Image, found: Detections, names: Sequence[str]) -> No
             _tint(image, found.mask[i], found.xyxy[i], colours[i])
     for i in worst_first:
         x1, y1, x2, y2 = corners[i]
-        cv2.rectangle(image, (x1, y1), (x2, y2), colours[i], thickness, cv2.LINE_AA)
+        cv2.rectangle(image, (x1, y1), (x2, y2), colours[i], thickness)
     for i in worst_first:
         text = f"{names[int(found.class_id[i])]} {found.score[i]:.2f}"
         _label(image, text, (corners[i][0] - thickness // 2, corners[i][1]), letters, colours[i])

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -318,11 +317,3 @@ def test_a_camera_that_is_not_there(capfd: pytest.CaptureFixture[str]) -> None:
     assert caught.value.exit_code == 5
     assert "camera" in caught.value.hint.lower()
     assert capfd.readouterr().err == ""
-
-
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="everything is readable to root")
-def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
-    path = write_video(tmp_path / "v.mp4", moving_square(2))
-    path.chmod(0)
-    with pytest.raises(DataError, match="Permission denied"):
-        open_source(path)
