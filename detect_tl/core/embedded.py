@@ -14,7 +14,7 @@ _STARTER = ("_embedded/starter.pt", "weights/starter.pt")
 def checkout() -> Path | None:
     """The root of the project's checkout, or None when the package is installed from a wheel."""
     root = _PACKAGE.parent
-    return root if (root / "pyproject.toml").is_file() and (root / "weights").is_dir() else None
+    return root if (root / "pyproject.toml").is_file() else None
 
 
 def embedded_sample() -> Path | None:

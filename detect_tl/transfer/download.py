@@ -112,16 +112,16 @@ def _open(url: str, start: int) -> requests.Response:
     import requests
 
     # "identity", for a compressed answer could not be continued.
-    headers = {"Accept-Encoding": "identity"}
-    if start:
-        ranged = {**headers, "Range": f"bytes={start}-"}
-        response = requests.get(url, stream=True, timeout=TIMEOUT, headers=ranged)
-        if response.status_code != requests.codes.requested_range_not_satisfiable:
-            response.raise_for_status()
-            return response
-        response.close()
+    headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={start}-"} if start else {})}
     response = requests.get(url, stream=True, timeout=TIMEOUT, headers=headers)
-    response.raise_for_status()
+    if start and response.status_code == requests.codes.requested_range_not_satisfiable:
+        response.close()
+        return _open(url, 0)
+    try:
+        response.raise_for_status()
+    except requests.HTTPError:
+        response.close()
+        raise
     return response
 
 

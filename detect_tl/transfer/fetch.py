@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from detect_tl.core.embedded import checkout, embedded_starter
-from detect_tl.core.errors import WeightsError
+from detect_tl.core.errors import UsageError, WeightsError
 from detect_tl.core.files import sha256_file
 from detect_tl.core.progress import Progress, Silent
 from detect_tl.transfer.download import DownloadError, download
@@ -81,7 +81,8 @@ def fetch(
 ) -> LocatedWeights:
     """Download official weights into the folder `to` (None: the user's cache) and check them.
 
-    Raises WeightsError when they cannot be had, naming what to do instead.
+    Raises WeightsError when they cannot be had, naming what to do instead; UsageError when `to` is
+    a file; MachineError when the disk is full or may not be written.
     """
     if entry.sha256 is None and not trust:
         raise WeightsError(
@@ -90,6 +91,8 @@ def fetch(
         )
     if is_offline() if offline is None else offline:
         raise _unavailable(entry, "the network is not to be used")
+    if to is not None and to.exists() and not to.is_dir():
+        raise UsageError(f"{to} is a file", hint="Name a folder to download into.")
     target = (to or cache_folder()) / entry.file
     try:
         download(
@@ -160,7 +163,7 @@ def _as_path(name_or_path: str | Path) -> Path | None:
     if best.is_file():
         return best
     hint = "Name a .pt file, a run folder, or official weights such as yolo11n."
-    if isinstance(name_or_path, Path) or len(path.parts) != 1:
+    if isinstance(name_or_path, Path) or any(c in name_or_path for c in "/\\"):
         problem = "is a folder without weights/best.pt" if path.is_dir() else "does not exist"
         raise WeightsError(problem, path=path, hint=hint)
     if path.suffix and not is_known(str(name_or_path)):
