@@ -55,6 +55,11 @@ class Checkpoint:
     train_args: Mapping[str, Any]
     facts: Mapping[str, Any]
 
+    @property
+    def trainable(self) -> bool:
+        """False for a model that was fused for inference: its BatchNorm layers are gone."""
+        return any(isinstance(module, nn.BatchNorm2d) for module in self.model.modules())
+
 
 def load_checkpoint(path: Path, *, trust: bool = False) -> Checkpoint:
     """Load a detection or segmentation checkpoint of Ultralytics' making.
@@ -105,7 +110,7 @@ class CheckpointInfo:
     model: configuration that it was built from, such as "yolo11n".
     layers, backbone_layers: top-level layers, as `freeze` counts them.
     parameters: number of weights.
-    trainable: False for a model that was fused for inference.
+    trainable: see `Checkpoint`.
     """
 
     task: Task
@@ -129,7 +134,7 @@ def describe_checkpoint(path: Path, *, trust: bool = False) -> CheckpointInfo:
         layers=ranges.head + 1,
         backbone_layers=ranges.neck,
         parameters=sum(value.numel() for value in checkpoint.model.parameters()),
-        trainable=any(isinstance(m, nn.BatchNorm2d) for m in checkpoint.model.modules()),
+        trainable=checkpoint.trainable,
         facts=checkpoint.facts,
     )
 

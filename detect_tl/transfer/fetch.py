@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Literal
 
 from detect_tl.core.embedded import checkout, embedded_starter
 from detect_tl.core.errors import UsageError, WeightsError
-from detect_tl.core.files import sha256_file
+from detect_tl.core.files import atomic_path, sha256_file
 from detect_tl.core.progress import Progress, Silent
 from detect_tl.transfer.download import DownloadError, download
 from detect_tl.transfer.manifest import URL_VARIABLE, WeightsEntry, find, is_known, recognise
@@ -81,9 +82,15 @@ def fetch(
 ) -> LocatedWeights:
     """Download official weights into the folder `to` (None: the user's cache) and check them.
 
+    The embedded starter is copied to `to`, or else stays where it is.
+
     Raises WeightsError when they cannot be had, naming what to do instead; UsageError when `to` is
     a file; MachineError when the disk is full or may not be written.
     """
+    if to is not None and to.exists() and not to.is_dir():
+        raise UsageError(f"{to} is a file", hint="Name a folder to download into.")
+    if entry.embedded:
+        return _starter(entry, to)
     if entry.sha256 is None and not trust:
         raise WeightsError(
             f"no checksum is known for {entry.file}, so a download cannot be verified",
@@ -91,8 +98,6 @@ def fetch(
         )
     if is_offline() if offline is None else offline:
         raise _unavailable(entry, "the network is not to be used")
-    if to is not None and to.exists() and not to.is_dir():
-        raise UsageError(f"{to} is a file", hint="Name a folder to download into.")
     target = (to or cache_folder()) / entry.file
     try:
         download(
@@ -173,13 +178,17 @@ def _as_path(name_or_path: str | Path) -> Path | None:
     return None
 
 
-def _starter(entry: WeightsEntry) -> LocatedWeights:
+def _starter(entry: WeightsEntry, to: Path | None = None) -> LocatedWeights:
     path = embedded_starter()
     if path is None:
         raise WeightsError(
             f"this installation comes without the starter checkpoint ({entry.trained_on})",
             hint="Install detect-tl from a release, or name other weights, for example yolo11n.",
         )
+    if to is not None and (to / entry.file).resolve() != path.resolve():
+        with atomic_path(to / entry.file) as scratch:
+            shutil.copyfile(path, scratch)
+        path = to / entry.file
     return LocatedWeights(path, entry.name, sha256_file(path), "embedded", verified=False)
 
 

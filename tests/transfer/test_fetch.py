@@ -24,7 +24,7 @@ from detect_tl.transfer.fetch import (
     search_folders,
 )
 from detect_tl.transfer.library import describe_file, describe_name, list_weights
-from detect_tl.transfer.manifest import URL_VARIABLE
+from detect_tl.transfer.manifest import URL_VARIABLE, find
 from tests.transfer.conftest import CONTENT, OTHER, SMALL, TWIN, Server
 
 
@@ -149,6 +149,9 @@ def test_the_starter(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("detect_tl.transfer.fetch.embedded_starter", lambda: mine)
     found = locate("starter")
     assert (found.path, found.origin, found.verified) == (mine, "embedded", False)
+    assert fetch(find("starter")).path == mine
+    assert fetch(find("starter"), to=place / "copy").path.read_bytes() == OTHER
+    assert fetch(find("starter"), to=place).path == mine
     monkeypatch.setattr("detect_tl.transfer.fetch.embedded_starter", lambda: None)
     assert "synthetic starter, not COCO" in refused("starter").message
 
