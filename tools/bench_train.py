@@ -2,7 +2,8 @@
 
     python tools/bench_train.py --data BCCD --weights yolo11n.pt --epochs 10 --peer --json
 
-Both sides see the same images, weights, image size and epochs on the same machine; the peer freezes
+Without arguments it trains on BCCD and yolo11n of the folder that DETECT_TL_SHARED names. Both sides
+see the same images, weights, image size and epochs on the same machine; the peer freezes
 as its guide says (`freeze=10`). Quality is judged by Ultralytics' own validator on both sides, and
 ours by pycocotools as well.
 """
@@ -11,15 +12,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 from detect_tl import api
+from detect_tl.cli.progress import progress_on_stderr
 from detect_tl.models.yolo import YOLO, quiet
-from detect_tl.training.config import TrainConfig
-from detect_tl.training.run import train
+
+KEYS = {"detect": "metrics/mAP50-95(B)", "segment": "metrics/mAP50-95(M)"}
 
 
 def ours(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -38,18 +41,17 @@ def ours(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
         **({"task": arguments.task} if arguments.task else {}),
     }
     started = time.perf_counter()
-    result = train(TrainConfig.parse(values))
+    result = api.train(progress=progress_on_stderr(), **values)
     seconds = time.perf_counter() - started
-    metrics = api.evaluate(result.run.path, split="val", device=arguments.device)
-    key = "metrics/mAP50-95(M)" if result.task == "segment" else "metrics/mAP50-95(B)"
-    plan = json.loads(result.run.transfer.read_text())["counts"]
+    key = KEYS[result.task]
+    plan = json.loads((result.run / "transfer.json").read_text())["counts"]
     return {
         "seconds": round(seconds, 1),
-        "seconds_per_epoch": round(result.seconds / result.epochs, 1),
+        "training_seconds_per_epoch": round(result.seconds / result.epochs, 1),
         "transferred": f"{plan['tensors'] - plan['new']}/{plan['tensors']}",
-        "map50_95_by_epoch": curve(result.run.metrics, key),
-        "map50_95_ultralytics": validate(result.run.best, result.dataset, arguments, key),
-        "map50_95_pycocotools": metrics.as_json(),
+        "map50_95_by_epoch": curve(result.run / "metrics.csv", key),
+        "map50_95_ultralytics": validate(result.best, result.run / "dataset", arguments, key),
+        "map50_95_pycocotools": result.evaluation.metrics.main.map50_95,
     }
 
 
@@ -72,7 +74,7 @@ def peer(arguments: argparse.Namespace, dataset: Path, folder: Path) -> dict[str
             verbose=False,
         )
     seconds = time.perf_counter() - started
-    key = "metrics/mAP50-95(B)"
+    key = KEYS["detect"]
     run = folder / "peer"
     return {
         "seconds": round(seconds, 1),
@@ -104,8 +106,10 @@ def validate(checkpoint: Path, dataset: Path, arguments: argparse.Namespace, key
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--weights", type=Path, required=True)
+    shared = Path(os.environ.get("DETECT_TL_SHARED") or ".")
+    bccd, weights = shared / "data/voc_bccd/BCCD", shared / "weights/yolo11n.pt"
+    parser.add_argument("--data", type=Path, default=bccd)
+    parser.add_argument("--weights", type=Path, default=weights)
     parser.add_argument("--task", choices=["detect", "segment"])
     parser.add_argument("--freeze", default="backbone")
     parser.add_argument("--epochs", type=int, default=10)
