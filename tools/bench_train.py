@@ -2,8 +2,8 @@
 
     python tools/bench_train.py --data BCCD --weights yolo11n.pt --epochs 10 --peer --json
 
-Without arguments it trains on BCCD and yolo11n of the folder that DETECT_TL_SHARED names. Both sides
-see the same images, weights, image size and epochs on the same machine; the peer freezes
+Without arguments it trains on BCCD and yolo11n of the folder that DETECT_TL_SHARED names. Both
+sides see the same images, weights, image size and epochs on the same machine; the peer freezes
 as its guide says (`freeze=10`). Quality is judged by Ultralytics' own validator on both sides, and
 ours by pycocotools as well.
 """

@@ -18,7 +18,7 @@ import torch
 from detect_tl import __version__
 from detect_tl.core.errors import GateError
 from detect_tl.core.files import atomic_path, write_json
-from detect_tl.models.apply import apply_plan
+from detect_tl.models.apply import apply_plan, match_class_branch, shapes
 from detect_tl.models.yolo import (
     DEFAULT_CFG,
     ULTRALYTICS_VERSION,
@@ -69,13 +69,11 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         self.args.freeze = list(freeze.layers)
         if weights is None:
             return model
-        # Ultralytics widens the class branch to the source's, so that its hidden layers fit; what
-        # is copied where is then decided, written down and done by the plan.
-        model.load(weights, verbose=False)
+        match_class_branch(model, weights)
         source = weights.float().state_dict()
         self.plan = plan_transfer(
-            {name: tuple(value.shape) for name, value in source.items()},
-            {name: tuple(value.shape) for name, value in model.state_dict().items()},
+            shapes(source),
+            shapes(model.state_dict()),
             source_names=_names(weights.names),
             target_names=_names(self.data["names"]),
             frozen_layers=freeze.layers,

@@ -12,7 +12,7 @@ import psutil
 import torch
 
 from detect_tl.core.dataset import SPLITS
-from detect_tl.core.errors import DataError, GateError, MachineError, UsageError
+from detect_tl.core.errors import DataError, GateError, MachineError, UsageError, WeightsError
 from detect_tl.core.files import (
     atomic_folder,
     find_images,
@@ -62,6 +62,12 @@ def train(config: TrainConfig, progress: Progress | None = None) -> TrainResult:
     located = locate(config.weights, trust=config.trust, progress=progress)
     progress.say(f"weights: {located.path} ({located.origin})")
     source = load_checkpoint(located.path, trust=config.trust)
+    if not source.trainable:
+        raise WeightsError(
+            "was fused for inference: its BatchNorm layers are gone, so it cannot be trained",
+            path=located.path,
+            hint="Use the checkpoint that training wrote, before export or fusing.",
+        )
     check_device(config.device)
     with atomic_folder(config.out) as scratch:
         description = _prepare(config, scratch, progress)
