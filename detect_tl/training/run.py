@@ -23,7 +23,7 @@ from detect_tl.core.files import (
 from detect_tl.core.model_spec import Task
 from detect_tl.core.progress import Progress, Silent
 from detect_tl.curate.convert import convert
-from detect_tl.formats.prepared import is_prepared
+from detect_tl.formats.prepared import PROVENANCE, is_prepared
 from detect_tl.models.checkpoint import Checkpoint, load_checkpoint
 from detect_tl.models.yolo import model_config, quiet
 from detect_tl.training.callbacks import ShowProgress, refuse_another_batch_size
@@ -157,14 +157,20 @@ def _prepare(config: TrainConfig, scratch: Path, progress: Progress) -> dict[str
         "names": [category["name"] for category in documents["train"]["categories"]],
         "images": {split: len(d["images"]) for split, d in documents.items()},
         "objects": {split: len(d["annotations"]) for split, d in documents.items()},
-        "has_masks": any(a.get("segmentation") for a in documents["train"]["annotations"]),
+        "task": read_json(folder / PROVENANCE)["task"],
     }
 
 
 def _task(config: TrainConfig, dataset: dict[str, Any]) -> Task:
-    if config.task == "auto":
-        return "segment" if dataset["has_masks"] else "detect"
-    return config.task
+    """What the labels are made for, unless it was said; boxes can be learned from outlines too."""
+    written: Task = dataset["task"]
+    if config.task == "segment" and written == "detect":
+        raise DataError(
+            "the labels of this data set are boxes, which a segmenter cannot learn from",
+            path=config.data,
+            hint="Convert the original annotations with --task segment, or train with --task detect.",
+        )
+    return written if config.task == "auto" else config.task
 
 
 def _carry_out(
