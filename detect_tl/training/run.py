@@ -168,7 +168,7 @@ def _task(config: TrainConfig, dataset: dict[str, Any]) -> Task:
         raise DataError(
             "the labels of this data set are boxes, which a segmenter cannot learn from",
             path=config.data,
-            hint="Convert the original annotations with --task segment, or train with --task detect.",
+            hint="Convert the annotations with --task segment, or train with --task detect.",
         )
     return written if config.task == "auto" else config.task
 
