@@ -5,6 +5,7 @@ loads nothing heavy. Errors are those of `detect_tl.core.errors`.
 """
 
 from detect_tl.api.data import check, convert, formats
+from detect_tl.api.demo import quickstart
 from detect_tl.api.evaluation import evaluate
 from detect_tl.api.exporting import export
 from detect_tl.api.machine import doctor
@@ -20,6 +21,7 @@ __all__ = [
     "export",
     "formats",
     "predict",
+    "quickstart",
     "resume",
     "train",
     "weights_fetch",
