@@ -31,7 +31,7 @@ def draw_detections(image: Image, found: Detections, names: Sequence[str]) -> No
     import cv2
 
     height, width = image.shape[:2]
-    thickness = max(round((height + width) / 2 * 0.0025), 1)
+    thickness = max(round((height + width) / 2 * 0.0028), 1)
     letters = max(round((height + width) / 2 * 0.016), 11)
     worst_first = range(len(found) - 1, -1, -1)
     colours = [class_colour(index) for index in found.class_id.tolist()]

@@ -12,7 +12,7 @@ import numpy as np
 
 from detect_tl.core.detections import Detections
 from detect_tl.core.errors import MachineError
-from detect_tl.core.files import atomic_path
+from detect_tl.core.files import atomic_path, disk_errors
 from detect_tl.core.geometry import Size
 from detect_tl.core.images import Image
 from detect_tl.runtime.frames import Frame
@@ -39,8 +39,15 @@ def video_file(path: Path, fps: Fraction | None, *, quality: int = 23) -> Iterat
     """
     with atomic_path(path) as scratch:
         encoder = _Encoder(scratch, fps or _DEFAULT_FPS, quality)
+
+        def write(frame: Frame, found: Detections) -> bool:
+            del found
+            with disk_errors(path):  # here, so that the file at fault is named and no other
+                encoder.write(frame)
+            return True
+
         try:
-            yield encoder.write
+            yield write
             encoder.finish()
         finally:
             encoder.close()
@@ -64,10 +71,9 @@ class _Encoder:
         self._size = Size(0, 0)
         self._last = -1
 
-    def write(self, frame: Frame, found: Detections) -> bool:
+    def write(self, frame: Frame) -> None:
         import av
 
-        del found
         if self._stream is None:
             self._stream = self._added(frame.size)
         picture = av.VideoFrame.from_ndarray(_fitted(frame.image, self._size), format="bgr24")
@@ -75,7 +81,6 @@ class _Encoder:
         self._last = max(round(frame.time * _TICKS), self._last + 1)
         picture.pts, picture.time_base = self._last, Fraction(1, _TICKS)
         self._container.mux(self._stream.encode(picture))
-        return True
 
     def finish(self) -> None:
         if self._stream is not None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from detect_tl.core.detections import Detections
-from detect_tl.core.errors import UsageError, did_you_mean
+from detect_tl.core.errors import DetectTLError, UsageError, did_you_mean
 from detect_tl.core.files import atomic_folder, refuse_existing
 from detect_tl.core.findings import Finding
 from detect_tl.core.progress import Progress, Silent
@@ -158,6 +158,7 @@ class _Job:
                 drawn.append(stack.enter_context(window(f"detect-tl: {self.source.info.name}")))
             if out is not None:
                 folder = stack.enter_context(atomic_folder(out))
+                stack.enter_context(_named_as(folder, out))
                 for kind in wanted:
                     name, writer = self._writer(kind, folder)
                     write = stack.enter_context(writer)
@@ -201,6 +202,16 @@ class _Job:
             return run_pipeline(
                 self.source, self.detector, use, workers=self.workers, limit=self.limit
             )
+
+
+@contextmanager
+def _named_as(scratch: Path, out: Path) -> Iterator[None]:
+    """Let errors name the folder that the user knows."""
+    try:
+        yield
+    except DetectTLError as error:
+        error.message = error.message.replace(str(scratch), str(out))
+        raise
 
 
 def _counting(objects: Counter[int]) -> Write:

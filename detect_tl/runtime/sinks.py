@@ -74,18 +74,17 @@ def as_record(frame: Frame, found: Detections, names: Sequence[str]) -> dict[str
 @contextmanager
 def picture_folder(folder: Path, *, stills: bool) -> Iterator[Write]:
     """Write every frame as a picture: stills under their own names, video frames numbered."""
-    with disk_errors(folder):
 
-        def write(frame: Frame, found: Detections) -> bool:
-            del found
-            target = folder / (
-                _still_name(frame) if stills else f"{frame.name}-{frame.index:06d}.jpg"
-            )
+    def write(frame: Frame, found: Detections) -> bool:
+        del found
+        numbered = f"{frame.name}-{frame.index:06d}.jpg"
+        target = folder / (_still_name(frame) if stills else numbered)
+        with disk_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(_encoded(frame.image, target.suffix))
-            return True
+        return True
 
-        yield write
+    yield write
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import orjson
@@ -156,6 +157,23 @@ class TestRefused:
         with pytest.raises(UsageError, match="not empty"):
             predict(detect_model, video, out=tmp_path / "out")
         assert [p.name for p in (tmp_path / "out").iterdir()] == ["mine"]
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+    def test_a_full_disk(
+        self, detect_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        noise = np.random.default_rng(0).integers(0, 256, (40, 256, 256, 3), dtype=np.uint8)
+        video = write_video(tmp_path / "noise.mp4", list(noise))
+        open_ = av.open
+
+        def full(name: str, mode: str = "r", **options: object) -> object:
+            return open_("/dev/full" if mode == "w" else name, mode, **options)
+
+        monkeypatch.setattr(av, "open", full)
+        with pytest.raises(MachineError, match="disk is full while writing") as caught:
+            predict(detect_model, video, out=tmp_path / "out")
+        assert str(tmp_path / "out" / "noise.mp4") in caught.value.message
+        assert [p.name for p in tmp_path.iterdir()] == ["noise.mp4"]
 
     def test_a_missing_model_or_source(
         self, detect_model: Path, video: Path, tmp_path: Path
