@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 from numpy.typing import NDArray
 
-from detect_tl.core.geometry import Mask, PolygonMask, Ring, RleMask, Size, rle_to_bitmap
+from detect_tl.core.geometry import (
+    Mask,
+    PolygonMask,
+    Ring,
+    RleMask,
+    Size,
+    box_iou,
+    rings_box,
+    rle_to_bitmap,
+)
 from detect_tl.core.rle import decode_counts
 
 
@@ -71,7 +82,8 @@ def _corners_only(points: Ring) -> Ring:
 def join_rings(mask: PolygonMask) -> Ring:
     """One ring with the area of the mask: parts and holes joined by bridges of zero width.
 
-    For formats that know a single outline only. Raises ValueError for a mask without vertices.
+    For formats that know a single outline only. Its parts should not overlap, see `merged`.
+    Raises ValueError for a mask without vertices.
     """
     rings = [_wound(r, 1) for r in mask.parts if len(r)] + [
         _wound(r, -1) for r in mask.holes if len(r)
@@ -86,6 +98,29 @@ def join_rings(mask: PolygonMask) -> Ring:
         other = np.roll(rings.pop(nearest), -there, axis=0)
         joined = np.concatenate([joined[: here + 1], other, other[:1], joined[here:]])
     return joined
+
+
+def merged(mask: PolygonMask, size: Size) -> PolygonMask:
+    """The same mask with no pixel in two parts: parts that overlap become one, pixel by pixel.
+
+    Most ways to fill one outline leave out what it covers twice.
+    """
+    if len(mask.parts) < 2 or not _overlap(mask.parts, size):
+        return mask
+    return outline(draw_mask(mask, size))
+
+
+def _overlap(parts: tuple[Ring, ...], size: Size) -> bool:
+    boxes = [rings_box([part]) for part in parts if len(part) >= 3]
+    if not any(box_iou(a, b) for a, b in combinations(boxes, 2)):
+        return False
+    covered = np.zeros((size.height, size.width), np.uint8)
+    for part in parts:
+        drawn = _draw_rings((part,), size)
+        if (covered & drawn).any():
+            return True
+        covered |= drawn
+    return False
 
 
 def _wound(ring: Ring, sign: int) -> Ring:

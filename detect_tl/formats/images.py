@@ -74,7 +74,8 @@ class ImageIndex:
         near: folders that a relative name may start from, most likely first.
         hints: folder names (such as "train2017") that decide between images of the same name.
         """
-        cleaned = [name.replace("\\", "/").strip() for name in names if name.strip()]
+        spelled = (v for name in names for v in (name, name.replace("\\", "/").strip()))
+        cleaned = [name for name in dict.fromkeys(spelled) if name.strip()]
         for name in cleaned:
             for folder in near:
                 path = self._paths.get(os.path.normpath(folder / name))

@@ -94,7 +94,7 @@ def _read_one(
     )
     if frame is None:
         return
-    split = gather.source.split_of(image)
+    split = gather.source.split_of(image) or gather.source.split_of(path)
     instances = tuple(placed(item, frame) for item in instances)
     gather.add(Sample(image, frame.size, instances, split, path))
 

@@ -51,6 +51,8 @@ class Source:
 
     def split_of(self, path: Path) -> str | None:
         """The split that a folder between `root` and `path` names ("valid", "train2017", …)."""
+        if not path.is_relative_to(self.root):
+            return None
         for part in path.relative_to(self.root).parts[:-1]:
             split = split_name(part)
             if split is not None:

@@ -52,7 +52,7 @@ def read(source: Source, report: Report) -> Dataset:
     declared = _labelmap(source)
     gather = Gatherer(source, report)
     reading = _Reading(gather, CategoryIndex(declared), read_splits(source, report))
-    orphans: list[tuple[Path, Element]] = []
+    orphans: list[_Orphan] = []
     for path in files:
         root = read_xml(path)
         report.read["annotation-files"] += 1
@@ -60,7 +60,7 @@ def read(source: Source, report: Report) -> Dataset:
             [text_of(root, "filename"), path.name], near=_image_folders(path), hints=()
         )
         if match.path is None:
-            orphans.append((path, root))
+            orphans.append(_Orphan(path, root, match.rivals))
             continue
         if match.forgiven:
             gather.forgive(match.path, text_of(root, "filename"), path, match.forgiven)
@@ -75,6 +75,15 @@ def read(source: Source, report: Report) -> Dataset:
 def _image_folders(path: Path) -> list[Path]:
     above = path.parent.parent
     return [path.parent, above / "JPEGImages", above / "images", above]
+
+
+@dataclass(frozen=True, slots=True)
+class _Orphan:
+    """A file whose image was not found by name. rivals: images that fit equally well."""
+
+    path: Path
+    root: Element
+    rivals: tuple[Path, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +106,18 @@ class _Reading:
         instances = tuple(placed(item, frame) for item in instances)
         gather.add(Sample(image, frame.size, instances, split, path))
 
-    def match_left_over(self, orphans: Sequence[tuple[Path, Element]]) -> None:
+    def match_left_over(self, orphans: Sequence[_Orphan]) -> None:
         """Match files by what only they have in common; the others have lost their image."""
         left = [p for p in self.gather.source.images.images if not self.gather.met(p)]
-        pairs = pair_left_over([path.name for path, _ in orphans], left)
-        for place, (path, root) in enumerate(orphans):
+        pairs = pair_left_over([orphan.path.name for orphan in orphans], left)
+        for place, orphan in enumerate(orphans):
+            path, root = orphan.path, orphan.root
             name = text_of(root, "filename") or path.name
-            if place in pairs:
+            if place in pairs and not orphan.rivals:
                 self.gather.forgive(pairs[place], name, path, "left-over")
                 self.add(path, root, pairs[place])
             else:
-                self.gather.lose_image(name, path, len(root.findall("object")))
+                self.gather.lose_image(name, path, len(root.findall("object")), orphan.rivals)
 
     def add_backgrounds(self) -> None:
         """Keep images without a file; where official lists exist, only the ones they name.

@@ -21,7 +21,7 @@ def read_xml(path: Path) -> Element:
         raise DataError(f"cannot be read: {error.strerror}", path=path) from error
     except ParseError as error:
         raise DataError(
-            f"broken XML: {error.msg.partition(':')[0]}",
+            f"broken XML: {str(error).partition(':')[0]}",
             path=path,
             line=error.position[0],
             hint="The file was cut off or edited by hand; export it again.",

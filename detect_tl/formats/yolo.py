@@ -32,7 +32,7 @@ _LARGEST = 2.0
 def sniff(source: Source) -> Sniff:
     yaml = find_yaml(source)
     candidates = source.candidates(".txt") if source.path.is_dir() else list(source.files)
-    texts = [p for p in candidates if p.suffix == ".txt" and p.name.casefold() not in _NOT_LABELS]
+    texts = [p for p in candidates if p.suffix == ".txt"]
     rows = [p for p in texts if _ROW.match(source.peek(p))]
     if source.path.is_file() and source.path != yaml and source.path not in rows:
         return Sniff("not a data.yaml and no file of numbers")
@@ -40,14 +40,18 @@ def sniff(source: Source) -> Sniff:
         among = f" among {len(texts)} .txt files" if texts else ""
         return Sniff(f"no data.yaml, no rows of numbers{among}")
     stems = {p.stem for p in source.images.images}
-    claimed = [p for p in texts if p.parent.name != "Main" and (p.stem in stems or _in_labels(p))]
+    claimed = [p for p in texts if _may_be_label(p) and (p.stem in stems or _in_labels(p, source))]
     labels = sorted({*rows, *claimed})
     about = f"{len(labels)} .txt files of labels" + (f" and {yaml.name}" if yaml else "")
     return Sniff(about, (*labels, *([yaml] if yaml else [])))
 
 
-def _in_labels(path: Path) -> bool:
-    return "labels" in (part.casefold() for part in path.parts[:-1])
+def _may_be_label(path: Path) -> bool:
+    return path.name.casefold() not in _NOT_LABELS and path.parent.name != "Main"
+
+
+def _in_labels(path: Path, source: Source) -> bool:
+    return "labels" in source.short(path).casefold().split("/")[:-1]
 
 
 def read(source: Source, report: Report) -> Dataset:
@@ -122,7 +126,7 @@ def _parse(line: str) -> tuple[int, list[float]]:
     except ValueError:
         wrong = next(word for word in words if not _is_number(word))
         raise ValueError(f"{wrong!r} is not a number") from None
-    if first != int(first) or first < 0:
+    if not first.is_integer() or first < 0:
         raise ValueError(f"{words[0]!r} is not a class number")
     if not all(math.isfinite(v) for v in values):
         raise ValueError("a number is not finite")

@@ -13,8 +13,8 @@ import yaml
 
 from detect_tl.core.dataset import SPLITS, Dataset, Instance, Sample
 from detect_tl.core.findings import Report
-from detect_tl.core.geometry import PolygonMask, Ring, box_ring, rle_to_bitmap
-from detect_tl.core.masks import join_rings, outline
+from detect_tl.core.geometry import PolygonMask, Ring, Size, box_ring, rle_to_bitmap
+from detect_tl.core.masks import join_rings, merged, outline
 from detect_tl.core.model_spec import Task
 
 LOSSES = {
@@ -22,6 +22,7 @@ LOSSES = {
     "yolo-attributes": "a row has no attributes",
     "yolo-outlines": "in a data set of boxes a row has no outline",
     "yolo-joined-parts": "a row has one outline; several parts are joined by bridges of no width",
+    "yolo-merged-parts": "parts that overlap are first merged, exact to the pixel",
     "yolo-joined-holes": "a row has one outline; holes are joined to it by bridges of no width",
     "yolo-run-lengths": "a bitmap is written as its outline, exact to the pixel",
     "yolo-outlines-from-boxes": "in a data set of outlines an object without one gets its box",
@@ -62,7 +63,7 @@ def _rows(sample: Sample, task: Task, report: Report) -> Iterator[str]:
             report.lost["yolo-attributes"] += 1
         w, h = sample.size
         if task == "segment":
-            values = (_outline(item, report) / (w, h)).reshape(-1).tolist()
+            values = (_outline(item, sample.size, report) / (w, h)).reshape(-1).tolist()
         else:
             if item.mask is not None:
                 report.lost["yolo-outlines"] += 1
@@ -72,7 +73,7 @@ def _rows(sample: Sample, task: Task, report: Report) -> Iterator[str]:
         yield " ".join([str(item.category), *(f"{v:.7g}" for v in values)])
 
 
-def _outline(item: Instance, report: Report) -> Ring:
+def _outline(item: Instance, size: Size, report: Report) -> Ring:
     mask = item.mask
     if mask is None:
         report.lost["yolo-outlines-from-boxes"] += 1
@@ -86,4 +87,7 @@ def _outline(item: Instance, report: Report) -> Ring:
         report.lost["yolo-joined-parts"] += 1
     if mask.holes:
         report.lost["yolo-joined-holes"] += 1
-    return join_rings(mask)
+    apart = merged(mask, size)
+    if apart is not mask:
+        report.lost["yolo-merged-parts"] += 1
+    return join_rings(apart)

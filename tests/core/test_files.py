@@ -101,6 +101,11 @@ def test_broken_json_names_file_and_line(tmp_path: Path) -> None:
     assert caught.value.line in (3, 4)
     path.write_bytes(b"\xef\xbb\xbf[1]")  # some editors put a byte-order mark in front
     assert read_json(path) == [1]
+    path.write_text('{"area": NaN}')  # no JSON, but what Python writes
+    assert str(read_json(path)["area"]) == "nan"
+    path.write_text("[" * 100_000)
+    with pytest.raises(DataError, match="broken JSON"):
+        read_json(path)
     with pytest.raises(DataError, match="cannot be read"):
         read_json(tmp_path / "missing.json")
 

@@ -1,0 +1,147 @@
+"""Which format a folder is in, and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from detect_tl.core.errors import DataError, MachineError, UsageError
+from detect_tl.formats import base
+from detect_tl.formats.detect import read_dataset
+from detect_tl.formats.source import Source, split_name
+from tests.formats.makers import coco, image, labelme, read, text, voc, voc_object
+
+CAT = voc_object("cat", 1, 2, 30, 40)
+
+
+def mixed(tmp_path: Path) -> None:
+    image(tmp_path / "a.jpg")
+    voc(tmp_path / "a.xml", "a.jpg", CAT)
+    coco(tmp_path / "a.json", [(1, "a.jpg")], [])
+
+
+def test_the_choice_is_explained(tmp_path: Path) -> None:
+    image(tmp_path / "a.jpg")
+    voc(tmp_path / "a.xml", "a.jpg", CAT)
+    result = read(tmp_path)
+    assert result.format == "voc"
+    assert result.explanation.startswith("Pascal VOC: 1 .xml files with an <annotation> root")
+    for other in ("COCO", "LabelMe", "YOLO"):
+        assert f"not {other}: no " in result.explanation
+    assert result.files == (tmp_path / "a.xml",)
+    assert result.root == tmp_path
+
+
+def test_a_mixed_folder_lists_what_is_in_it(tmp_path: Path) -> None:
+    mixed(tmp_path)
+    with pytest.raises(DataError, match="2 annotation formats are mixed") as caught:
+        read(tmp_path)
+    assert "such as a.json" in caught.value.message
+    assert "such as a.xml" in caught.value.message
+    assert "--from coco or --from voc" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["voc", "coco"])
+def test_a_format_can_be_asked_for(tmp_path: Path, name: str) -> None:
+    mixed(tmp_path)
+    result = read(tmp_path, name)
+    assert result.format == name
+    assert "as asked for" in result.explanation
+
+
+def test_asking_for_the_wrong_format(tmp_path: Path) -> None:
+    mixed(tmp_path)
+    with pytest.raises(DataError, match=r'no LabelMe annotations: .*none with "shapes"'):
+        read(tmp_path, "labelme")
+    with pytest.raises(UsageError, match="unknown format 'vocc'") as caught:
+        read(tmp_path, "vocc")
+    assert caught.value.hint == "Did you mean 'voc'?"
+
+
+def test_a_folder_without_annotations_says_what_was_looked_for(tmp_path: Path) -> None:
+    image(tmp_path / "a.jpg")
+    text(tmp_path / "notes.xml", "<notes/>")
+    with pytest.raises(DataError, match="no annotations found beside 1 images") as caught:
+        read(tmp_path)
+    for words in ("COCO: no .json file", "VOC: 1 .xml files, none with an <annotation> root"):
+        assert words in caught.value.message
+    assert caught.value.exit_code == 3
+    assert caught.value.hint
+
+
+def test_annotations_without_any_image(tmp_path: Path) -> None:
+    path = voc(tmp_path / "a.xml", "a.jpg", CAT)
+    with pytest.raises(DataError, match="no image could be read; the first problem is") as caught:
+        read(tmp_path)
+    assert str(path) in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("missing", "no such file or folder"),
+        ("a.jpg", "a picture or a video, not annotations"),
+        ("a.mp4", "a picture or a video"),
+        ("a.zip", "an archive"),
+        ("a.docx", "no annotations found"),
+    ],
+)
+def test_what_is_no_folder_of_annotations(tmp_path: Path, name: str, words: str) -> None:
+    if name != "missing":
+        text(tmp_path / name, "…")
+    with pytest.raises(DataError, match=words) as caught:
+        read(tmp_path / name)
+    assert caught.value.path == tmp_path / name
+
+
+def test_a_report_can_be_handed_in(tmp_path: Path) -> None:
+    mixed(tmp_path)
+    assert read_dataset(tmp_path, from_format="voc").report.read["images"] == 1
+
+
+def test_large_files_are_recognised_by_their_ends(tmp_path: Path) -> None:
+    """The lists of a large COCO file lie far apart, the image inside a LabelMe file is long."""
+    image(tmp_path / "coco/a.jpg")
+    names = [(k, f"{k:012}.jpg") for k in range(1000)]
+    path = coco(tmp_path / "coco/a.json", names, [])
+    source = Source(tmp_path / "coco")
+    assert len(source.peek(path)) < path.stat().st_size
+    assert base.load_format("coco").sniff(source).matches
+    labelme(tmp_path / "me/a.json", "a.jpg", [], imageData="A" * 200_000)
+    assert base.load_format("labelme").sniff(Source(tmp_path / "me")).matches
+
+
+@pytest.mark.parametrize(
+    ("word", "split"),
+    [
+        ("train", "train"),
+        ("Training", "train"),
+        ("train2017", "train"),
+        ("valid", "val"),
+        ("validation", "val"),
+        ("val_2017", "val"),
+        ("TEST", "test"),
+        ("trainval", None),
+        ("trains", None),
+        ("2017", None),
+        ("", None),
+    ],
+)
+def test_words_that_name_a_split(word: str, split: str | None) -> None:
+    assert split_name(word) == split
+
+
+def test_every_format_on_offer_is_complete() -> None:
+    for item in base.load_formats():
+        assert base.load_format(item.name) is item
+        assert item.title
+        assert item.description
+        assert "\n" not in item.description
+        assert (item.write is None) <= (not item.losses)
+
+
+def test_a_plugin_that_is_no_format_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base.plugins, "load", lambda *_: "words")
+    with pytest.raises(MachineError, match="offers a str, not a Format"):
+        base.load_format("words")
