@@ -38,7 +38,13 @@ from ultralytics.nn.tasks import (
     SegmentationModel,
     yaml_model_load,
 )
-from ultralytics.utils import LOGGER, IterableSimpleNamespace, loss as _loss, tal as _tal
+from ultralytics.utils import (
+    LOGGER,
+    IterableSimpleNamespace,
+    loss as _loss,
+    patches as _patches,
+    tal as _tal,
+)
 from ultralytics.utils.torch_utils import unwrap_model
 
 __all__ = [
@@ -61,6 +67,10 @@ __all__ = [
 
 # The font is for plots that we do not ask for; fetching it would be the only use of the network.
 _data_utils.check_font = lambda *_args, **_kwargs: None
+
+# It replaces PIL.Image.open by one that fetches a HEIF reader when a file is no image; Pillow's own
+# error is what the rest of the process expects.
+_patches._pil_plugins_registered = True
 
 _MODELS: dict[Task, type[BaseModel]] = {"detect": DetectionModel, "segment": SegmentationModel}
 
