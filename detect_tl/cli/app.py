@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from detect_tl import __version__
-from detect_tl.cli.errors import BROKEN_PIPE, exit_code_of, show_error, silence_stdout
+from detect_tl.cli.errors import exit_code_of, show_error
 from detect_tl.core.errors import UsageError, did_you_mean
 
 # name -> what `--help` says of it; the module `detect_tl.cli.<name>` holds the command. It is
@@ -83,10 +83,6 @@ def _run(call: Callable[[], Any], args: Sequence[str]) -> int:
     options = args[: args.index("--")] if "--" in args else args
     try:
         code = call()
-        sys.stdout.flush()
-    except BrokenPipeError:
-        silence_stdout()
-        return BROKEN_PIPE
     except (Exception, KeyboardInterrupt) as error:
         if "--debug" in options:
             raise

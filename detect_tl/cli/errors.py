@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +12,6 @@ import click
 from detect_tl.core.errors import DataError, DetectTLError, MachineError, UsageError, did_you_mean
 
 INTERRUPTED = 130
-BROKEN_PIPE = 141
 
 _SHARED = ("--json", "-q", "--quiet", "--debug", "--config")
 
@@ -131,8 +128,3 @@ def _from_os(error: OSError) -> DetectTLError:
     if error.errno in (errno.ENOENT, errno.EISDIR, errno.ENOTDIR):
         return DataError(what, hint="Check the path.")
     return MachineError(what, hint="Check the path and its permissions.")
-
-
-def silence_stdout() -> None:
-    """After the reader of a pipe has gone: let nothing be written to it at exit either."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -67,5 +67,18 @@ class ImageSize(click.ParamType[tuple[int, int]]):
         return sides[0], sides[-1]
 
 
+class Layers(click.ParamType[str | tuple[int, ...]]):
+    """What stays frozen: a name, a number of layers, or their numbers with commas between."""
+
+    name = "LAYERS"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | tuple[int, ...]:
+        del param, ctx
+        return tuple(value) if isinstance(value, list | tuple) else str(value)
+
+
 SPLIT = SplitFractions()
+LAYERS = Layers()
 IMGSZ = ImageSize()

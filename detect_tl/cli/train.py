@@ -14,7 +14,7 @@ from detect_tl.api.training import TrainResult
 from detect_tl.cli.errors import resumable
 from detect_tl.cli.options import PATH, Command, verb
 from detect_tl.cli.output import Output, Piece, Table, pass_output
-from detect_tl.cli.params import SPLIT
+from detect_tl.cli.params import LAYERS, SPLIT
 from detect_tl.training.config import TrainConfig
 
 
@@ -92,7 +92,7 @@ def _kind(name: str, field: FieldInfo) -> Any:
     if name == "split":
         return SPLIT
     if name == "freeze":
-        return str
+        return LAYERS
     kinds = get_args(field.annotation) or (field.annotation,)
     for known in (bool, int, float):
         if known in kinds:

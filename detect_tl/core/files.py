@@ -85,11 +85,11 @@ def unused_folder(path: Path) -> Path:
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn "no space left" and "permission denied" while writing `path` into a clear error."""
+    """Turn a full disk, a limit of size or a missing permission into a clear error."""
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise MachineError(
                 f"the disk is full while writing {path}; nothing half-written was left behind",
                 hint="Free some space, or write to another disk.",

@@ -20,15 +20,15 @@ _NAME_FILES = ("classes.txt", "obj.names", "labels.txt", "_darknet.labels")
 
 
 def find_yaml(source: Source) -> Path | None:
-    """The data.yaml of the source: a .yaml file with class names and a split."""
-    found = [p for p in source.candidates(".yaml", ".yml") if _is_data_yaml(source.peek(p))]
+    """The data.yaml of the source: a .yaml file with class names and a split, or of that name."""
+    found = [p for p in source.candidates(".yaml", ".yml") if _is_data_yaml(p, source.peek(p))]
     return min(found, key=lambda p: (len(p.parts), p.name != "data.yaml", p), default=None)
 
 
-def _is_data_yaml(head: bytes) -> bool:
+def _is_data_yaml(path: Path, head: bytes) -> bool:
     keys = {line.split(b":")[0].strip() for line in head.splitlines() if b":" in line}
     has_split = any(key.encode() in keys for key in _YAML_KEYS)
-    return has_split and bool(keys & {b"names", b"nc"})
+    return (has_split or path.stem == "data") and bool(keys & {b"names", b"nc"})
 
 
 def read_yaml(path: Path) -> Mapping[str, Any]:

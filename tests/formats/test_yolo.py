@@ -61,6 +61,15 @@ def test_layouts_of_data_yaml(tmp_path: Path, yaml: str, folder: str) -> None:
     assert read(tmp_path / "data.yaml").dataset == result.dataset
 
 
+def test_a_data_yaml_may_hold_names_only(tmp_path: Path) -> None:
+    image(tmp_path / "images/a.jpg")
+    text(tmp_path / "labels/a.txt", ROW)
+    text(tmp_path / "data.yaml", "names: [cat, dog]\n")
+    result = read(tmp_path)
+    assert result.dataset.objects_per_class() == {"cat": 0, "dog": 1}
+    assert not result.report.findings
+
+
 def test_darknet_layout(tmp_path: Path) -> None:
     for name in ("a", "b"):
         image(tmp_path / f"obj_train_data/{name}.jpg")
