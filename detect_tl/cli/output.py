@@ -101,4 +101,4 @@ def _drawn(table: Table) -> str:
     console = Console(file=sys.stdout, width=None if terminal else 1000, highlight=False)
     with console.capture() as captured:
         console.print(drawn)
-    return "\n".join(line.rstrip() for line in captured.get().strip("\n").splitlines())
+    return "\n".join(line.rstrip() for line in captured.get().splitlines()).strip("\n")

@@ -222,3 +222,11 @@ def test_out_of_memory_suggests_a_smaller_batch(
     assert "out of memory" in done.stderr
     assert "--batch 6" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_doctor_looks_at_this_machine() -> None:
+    done = process(["doctor", "--json", "-q"], env=quiet_environment())
+    said = json.loads(done.stdout)
+    assert done.returncode == (1 if said["errors"] else 0)
+    assert said["machine"]["probes"]["torch"]["version"]
+    assert {finding["severity"] for finding in said["findings"]} <= {"error", "warning", "info"}
