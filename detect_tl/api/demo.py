@@ -12,7 +12,6 @@ from detect_tl.api.exporting import export
 from detect_tl.api.prediction import predict
 from detect_tl.api.training import TrainResult, train
 from detect_tl.core.errors import MachineError, WeightsError
-from detect_tl.core.files import unused_folder
 from detect_tl.core.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -88,6 +87,8 @@ def quickstart(
 
     Raises MachineError when the installation comes without the sample.
     """
+    from detect_tl.core.files import unused_folder
+
     show = progress or Silent()
     sample = _sample()
     folder = unused_folder(Path(out or "quickstart"))

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detect_tl.api.evaluation import EvalResult, evaluate
-from detect_tl.core.files import write_json
 from detect_tl.core.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -72,6 +71,8 @@ def resume(run: str | Path, *, progress: Progress | None = None) -> TrainResult:
 
 def _finish(trained: Trained, device: str, progress: Progress) -> TrainResult:
     """Measure the best checkpoint by pycocotools, and write what people read of a run."""
+    from detect_tl.core.files import write_json
+
     run = trained.run
     evaluation = evaluate(run.path, device=device, progress=progress)
     write_json(run.path / "metrics.json", evaluation.as_json())

@@ -52,8 +52,12 @@ class Output:
         if self.json:
             print_json(result.as_json())
             return
+        before: Piece | None = None
         for piece in describe(result):
+            if before is not None and (isinstance(before, Table) or isinstance(piece, Table)):
+                click.echo()
             click.echo(piece if isinstance(piece, str) else _drawn(piece))
+            before = piece
 
     def note(self, text: str) -> None:
         """Say something to a person that is not part of the result."""
