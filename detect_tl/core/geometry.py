@@ -107,13 +107,19 @@ def box_ring(box: Box) -> Ring:
 
 
 def ring_area(points: Ring) -> float:
-    """Area of a simple polygon in square pixels (shoelace formula); never negative."""
+    """Area of a simple polygon in square pixels; never negative."""
+    return abs(signed_ring_area(points))
+
+
+def signed_ring_area(points: Ring) -> float:
+    """Area in square pixels by the shoelace formula, positive if clockwise on the screen."""
     if len(points) < 3:
         return 0.0
     # Taken about the first vertex: the formula subtracts products as large as the coordinates
-    # squared, and loses small polygons that lie far from the origin otherwise.
-    x, y = (points - points[0]).T
-    return float(abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2)
+    # squared, and loses small polygons that lie far from the origin otherwise. The edges at the
+    # first vertex then add nothing.
+    x, y = (points[1:] - points[0]).T
+    return float(np.dot(x[:-1], y[1:]) - np.dot(x[1:], y[:-1])) / 2
 
 
 def clip_ring(points: Ring, size: Size) -> Ring:

@@ -16,6 +16,7 @@ from detect_tl.core.geometry import (
     box_iou,
     rings_box,
     rle_to_bitmap,
+    signed_ring_area,
 )
 from detect_tl.core.rle import decode_counts
 
@@ -85,6 +86,8 @@ def join_rings(mask: PolygonMask) -> Ring:
     For formats that know a single outline only. Its parts should not overlap, see `merged`.
     Raises ValueError for a mask without vertices.
     """
+    if len(mask.parts) == 1 and not mask.holes and len(mask.parts[0]):
+        return mask.parts[0]
     rings = [_wound(r, 1) for r in mask.parts if len(r)] + [
         _wound(r, -1) for r in mask.holes if len(r)
     ]
@@ -125,9 +128,7 @@ def _overlap(parts: tuple[Ring, ...], size: Size) -> bool:
 
 def _wound(ring: Ring, sign: int) -> Ring:
     """`ring` in the sense of rotation that gives the shoelace formula this sign."""
-    x, y = (ring - ring[0]).T
-    signed = float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))
-    return ring if signed * sign >= 0 else ring[::-1]
+    return ring if signed_ring_area(ring) * sign >= 0 else ring[::-1]
 
 
 def _shortest_bridge(a: Ring, b: Ring) -> tuple[float, int, int]:

@@ -27,13 +27,15 @@ from detect_tl.core.findings import Report
 from detect_tl.core.model_spec import TASKS, Task
 from detect_tl.core.progress import Progress, Silent, track
 from detect_tl.curate.checks import drop_unusable
+from detect_tl.curate.dataset_checks import repeated
 from detect_tl.curate.duplicates import identical_groups
+from detect_tl.curate.image_checks import has_appendix
 from detect_tl.curate.names import plan_names
 from detect_tl.curate.repair import plan_repair
 from detect_tl.curate.report import Page, write_report
 from detect_tl.curate.split import SplitPlan, plan_split
 from detect_tl.curate.stats import summary
-from detect_tl.formats.base import Format, format_names, load_format
+from detect_tl.formats.base import Writer, format_names, load_format
 from detect_tl.formats.detect import ReadResult, read_dataset
 from detect_tl.formats.prepared import PROVENANCE, TOOL
 
@@ -88,52 +90,64 @@ def convert(
     _check_options(source, destination, link, task)
     with progress.step(f"Reading {source.name}"):
         read = read_dataset(source, from_format=from_format)
-    report = read.report
     chosen: Task = read.dataset.natural_task if task == "auto" else task
-    usable = drop_unusable(read.dataset, report, progress)
-    repaired = plan_repair(usable, chosen)
-    report.merge(repaired.report)
-    groups = identical_groups([s.image for s in repaired.dataset.samples])
-    plan = plan_split(repaired.dataset, split, seed, groups)
-    report.add("split.plan", "info", plan.reason)
-    divided = plan.apply(repaired.dataset)
-    planned = _in_order(divided, read.root, report)
+    plan, divided = _curate(read, chosen, split, seed, progress)
+    planned = _in_order(divided, read.root, read.report)
     options = {"to": list(to), "split": list(split) if split else None, "seed": seed, "link": link}
     with atomic_folder(destination) as folder:
-        placed = replace(divided, samples=_place_images(planned, folder, link, progress))
-        for writer in writers:
-            assert writer.write is not None
-            with progress.step(f"Writing {writer.title}"):
-                writer.write(placed, folder, report, chosen)
-        relative = report.relative_to(read.root)
-        write_json(folder / "report.json", summary(placed, relative, plan))
-        page = Page(
-            source.resolve().name,
-            chosen,
-            read.format,
-            read.explanation,
-            plan.reason,
-            __version__,
-            relative,
-        )
+        samples = _place_images(planned, folder, link, read.report, progress)
+        placed = replace(divided, samples=samples)
+        for writer, write in writers.items():
+            with progress.step(f"Writing {writer}"):
+                write(placed, folder, read.report, chosen)
         with progress.step("Writing the report"):
-            write_report(folder / "report.html", placed, page)
+            _write_reports(folder, placed, read, plan, chosen)
         write_json(folder / PROVENANCE, _provenance(source, read, chosen, options))
     dataset = _moved(placed, folder, destination)
-    return ConvertResult(destination, dataset, report, chosen, read.format, read.explanation, plan)
+    return ConvertResult(
+        destination, dataset, read.report, chosen, read.format, read.explanation, plan
+    )
 
 
-def _writers(to: Sequence[str]) -> list[Format]:
+def _curate(
+    read: ReadResult, task: Task, split: Sequence[float] | None, seed: int, progress: Progress
+) -> tuple[SplitPlan, Dataset]:
+    """Leave out what cannot be used, mend what can be mended, and divide the rest."""
+    usable = drop_unusable(read.dataset, read.report, progress)
+    repaired = plan_repair(usable, task)
+    read.report.merge(repaired.report)
+    groups = identical_groups([sample.image for sample in repaired.dataset.samples])
+    plan = plan_split(repaired.dataset, split, seed, groups)
+    divided = plan.apply(repaired.dataset)
+    read.report.add("split.plan", "info", plan.reason)
+    read.report.extend(repeated(divided.samples, groups))
+    return plan, divided
+
+
+def _write_reports(
+    folder: Path, dataset: Dataset, read: ReadResult, plan: SplitPlan, task: Task
+) -> None:
+    report = read.report.relative_to(read.root)
+    write_json(folder / "report.json", summary(dataset, report, plan))
+    title = read.root.resolve().name
+    page = Page(title, task, read.format, read.explanation, plan.reason, __version__, report)
+    write_report(folder / "report.html", dataset, page)
+
+
+def _writers(to: Sequence[str]) -> dict[str, Writer]:
+    """The functions that write the formats of these names, by their titles."""
     if not to:
         raise UsageError("no format to write was named", hint="For example --to yolo,coco.")
-    formats = [load_format(name) for name in dict.fromkeys(to)]
-    for chosen in formats:
+    writers: dict[str, Writer] = {}
+    for name in to:
+        chosen = load_format(name)
         if chosen.write is None:
             able = [n for n in format_names() if load_format(n).write is not None]
             raise UsageError(
                 f"{chosen.title} can be read, but not written", hint=f"Known: {', '.join(able)}"
             )
-    return formats
+        writers[chosen.title] = chosen.write
+    return writers
 
 
 def _check_options(source: Path, destination: Path, link: str, task: str) -> None:
@@ -165,12 +179,21 @@ def _in_order(dataset: Dataset, root: Path, report: Report) -> list[tuple[Sample
 
 
 def _place_images(
-    planned: Sequence[tuple[Sample, str]], folder: Path, link: Link, progress: Progress
+    planned: Sequence[tuple[Sample, str]],
+    folder: Path,
+    link: Link,
+    report: Report,
+    progress: Progress,
 ) -> tuple[Sample, ...]:
     samples: list[Sample] = []
     for sample, name in track(progress, planned, "Copying images"):
         target = folder / "images" / str(sample.split) / name
-        place_file(sample.image, target, link)
+        if link != "copy" and has_appendix(sample.image):
+            # training would write through the link into the user's own file
+            report.changed["images-copied-not-linked"] += 1
+            place_file(sample.image, target)
+        else:
+            place_file(sample.image, target, link)
         samples.append(replace(sample, image=target))
     return tuple(samples)
 

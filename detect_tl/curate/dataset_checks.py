@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Sequence
 
 from detect_tl.core.dataset import Dataset, Sample
 from detect_tl.core.findings import Finding
@@ -37,12 +37,17 @@ def variants(names: list[str]) -> list[list[int]]:
 
 def identical_images(dataset: Dataset) -> Iterator[Finding]:
     """The same image, byte for byte, more than once; across splits it makes scores too good."""
-    samples = [sample for sample in dataset.samples if sample.image.is_file()]
-    groups: dict[object, list[Sample]] = defaultdict(list)
-    for sample, group in zip(samples, identical_groups([s.image for s in samples]), strict=True):
-        groups[group].append(sample)
+    there = [sample for sample in dataset.samples if sample.image.is_file()]
+    yield from repeated(there, identical_groups([sample.image for sample in there]))
+
+
+def repeated(samples: Sequence[Sample], keys: Sequence[Hashable]) -> Iterator[Finding]:
+    """A finding for every key that several samples share."""
+    groups: dict[Hashable, list[Sample]] = defaultdict(list)
+    for sample, key in zip(samples, keys, strict=True):
+        groups[key].append(sample)
     for first, *others in (group for group in groups.values() if len(group) > 1):
-        splits = {s.split for s in (first, *others)}
+        splits = {sample.split for sample in (first, *others)}
         if len(splits) > 1:
             where = ", ".join(f"{s.image.name} in {s.split}" for s in (first, *others))
             text = f"the same image is in several splits ({where}); scores will be too good"

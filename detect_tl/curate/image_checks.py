@@ -65,6 +65,18 @@ def is_truncated(path: Path) -> bool:
         return _JPEG_END not in stream.read()
 
 
+def has_appendix(path: Path) -> bool:
+    """Whether something follows the end of a JPEG.
+
+    Ultralytics takes such a file for a damaged one and writes it anew, in place.
+    """
+    with path.open("rb") as stream:
+        if not stream.read(2).startswith(_JPEG_START):
+            return False
+        stream.seek(-2, 2)
+        return stream.read() != _JPEG_END
+
+
 def _too_small(sample: Sample) -> Iterator[Finding]:
     w, h = sample.size
     if min(w, h) < LEAST_SIDE:

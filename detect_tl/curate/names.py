@@ -14,15 +14,12 @@ def plan_names(images: Sequence[Path], root: Path) -> list[str]:
     the label `a.txt` on some machine. Images that collide get the names of their folders in
     front; what still collides, a number behind.
     """
+    taken = Counter(_key(path.name) for path in images)
+    used = {key for key, count in taken.items() if count == 1}
     names = [path.name for path in images]
-    taken = Counter(map(_key, names))
-    for place, path in enumerate(images):
-        if taken[_key(path.name)] > 1:
-            names[place] = _with_folders(path, root)
-    used: set[str] = {_key(n) for n, p in zip(names, images, strict=True) if n == p.name}
-    for place in sorted(range(len(images)), key=lambda k: str(images[k])):
-        if names[place] != images[place].name or taken[_key(names[place])] > 1:
-            names[place] = _unused(names[place], used)
+    colliding = [k for k, path in enumerate(images) if taken[_key(path.name)] > 1]
+    for place in sorted(colliding, key=lambda k: str(images[k])):
+        names[place] = _unused(_with_folders(images[place], root), used)
     return names
 
 

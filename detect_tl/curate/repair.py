@@ -43,8 +43,8 @@ def plan_repair(dataset: Dataset, task: Task = "detect") -> RepairPlan:
     """Mend what has one right answer; nothing on disk is touched.
 
     Class names that differ only in case or spaces become one; inverted boxes are turned right;
-    boxes and polygons are clipped to the image; objects without an area go. For "segment", an
-    object without a mask gets its box as outline.
+    boxes and polygons are clipped to the image; objects without an area go, and those that are
+    there twice. For "segment", an object without a mask gets its box as outline.
     """
     report = Report()
     merged = merge_variants(dataset, report)
@@ -71,15 +71,23 @@ def merge_variants(dataset: Dataset, report: Report) -> Dataset:
 
 
 def _mend_sample(sample: Sample, names: list[str], task: Task, report: Report) -> Sample:
-    mended = []
+    kept: dict[tuple[int, Box], list[Instance]] = {}
+    mended: list[Instance] = []
     for item in sample.instances:
         notes = _Notes(report, sample, names[item.category])
         found = _mend(item, sample.size, notes)
-        if found is not None and task == "segment" and found.mask is None:
+        if found is None:
+            continue
+        if task == "segment" and found.mask is None:
             report.changed["boxes-made-outlines"] += 1
             found = replace(found, mask=PolygonMask((box_ring(found.box),)))
-        if found is not None:
-            mended.append(found)
+        same = kept.setdefault((found.category, found.box), [])
+        if any(found.mask == other.mask and found.iscrowd == other.iscrowd for other in same):
+            text = f"{show(found.box)} is there twice; the second one was dropped"
+            notes.lost("repeated-objects", "box.duplicate", text)
+            continue
+        same.append(found)
+        mended.append(found)
     return replace(sample, instances=tuple(mended))
 
 
@@ -114,8 +122,8 @@ def _mend(item: Instance, size: Size, notes: _Notes) -> Instance | None:
         notes.changed("boxes-turned-right", "box.inverted", f"corners of {show(item.box)} swapped")
     mask = item.mask
     if isinstance(mask, PolygonMask):
-        box = _box_of_mask(item, box, notes)
         mask = _mend_polygons(mask, size, notes)
+        box = _box_of_mask(mask, box, size, notes)
     clipped = box.clipped(size)
     if clipped.area <= 0:
         outside = box.area > 0
@@ -140,10 +148,10 @@ def _note_clip(box: Box, clipped: Box, notes: _Notes) -> None:
         notes.report.changed["boxes-clipped"] += 1
 
 
-def _box_of_mask(item: Instance, box: Box, notes: _Notes) -> Box:
+def _box_of_mask(mask: PolygonMask | None, box: Box, size: Size, notes: _Notes) -> Box:
     """The box, or the one around the polygons where the two do not belong together."""
-    around = box_of_polygons(item)
-    if around is None or box_iou(box, around) >= LEAST_OVERLAP:
+    around = box_of_polygons(mask)
+    if around is None or box_iou(box.clipped(size), around) >= LEAST_OVERLAP:
         return box
     text = f"box {show(box)} does not fit its outline; replaced by {show(around)}"
     notes.changed("boxes-taken-from-mask", "box.mask-mismatch", text)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from detect_tl.core.dataset import Category, Instance, Sample
 from detect_tl.core.findings import Finding, Severity
-from detect_tl.core.geometry import Box, PolygonMask, box_iou, ring_area, rings_box
+from detect_tl.core.geometry import Box, Mask, PolygonMask, box_iou, ring_area, rings_box
 
 # Rounding puts boxes up to a pixel over the border; further out somebody should look.
 ROUNDING = 1.0
@@ -74,7 +74,7 @@ def duplicate_box(sample: Sample, categories: Categories) -> Iterator[Finding]:
 def box_off_mask(sample: Sample, categories: Categories) -> Iterator[Finding]:
     """A box that does not belong to the polygons of its own object."""
     for item in sample.instances:
-        around = box_of_polygons(item)
+        around = box_of_polygons(item.mask)
         if around is not None and box_iou(item.box, around) < LEAST_OVERLAP:
             text = f"box {show(item.box)} does not fit its outline, {show(around)}"
             yield _object("box.mask-mismatch", text, sample, item, categories)
@@ -90,11 +90,11 @@ def empty_outline(sample: Sample, categories: Categories) -> Iterator[Finding]:
                 yield _object("mask.zero-area", text, sample, item, categories)
 
 
-def box_of_polygons(item: Instance) -> Box | None:
+def box_of_polygons(mask: Mask | None) -> Box | None:
     """The box around the polygons of an object; None when it has none with an area."""
-    if not isinstance(item.mask, PolygonMask):
+    if not isinstance(mask, PolygonMask):
         return None
-    parts = [part for part in item.mask.parts if len(part) >= 3]
+    parts = [part for part in mask.parts if len(part) >= 3]
     around = rings_box(parts) if parts else None
     return around if around is not None and around.area > 0 else None
 

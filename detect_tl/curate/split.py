@@ -51,6 +51,8 @@ def plan_split(
     open_shares, reason = _open_shares(shares, fixed, reason)
     known = [s.split if s.split in fixed else None for s in dataset.samples]
     pool = [k for k, split in enumerate(known) if split is None]
+    if pool and len(open_shares) == 1:
+        reason += f"; {len(pool)} images that are in none of them went to train"
     drawn = _draw([dataset.samples[k] for k in pool], [keys[k] for k in pool], open_shares, seed)
     for place, split in zip(pool, drawn, strict=True):
         known[place] = split

@@ -29,8 +29,8 @@ class Source:
     def __init__(self, path: Path) -> None:
         """Raise DataError when `path` does not exist or cannot be annotations."""
         _refuse(path)
-        self.path = path
-        self.root = path if path.is_dir() else _root_of(path)
+        self.path = path if path.is_dir() else path.absolute()
+        self.root = path if path.is_dir() else _root_of(self.path)
         self.files = tuple(walk_files(self.root))
         self._peeks: dict[Path, bytes] = {}
 
@@ -93,7 +93,7 @@ def _refuse(path: Path) -> None:
 
 
 def _root_of(path: Path) -> Path:
-    parent = path.absolute().parent
+    parent = path.parent
     return parent.parent if parent.name.casefold() in _ANNOTATION_FOLDERS else parent
 
 
