@@ -29,6 +29,7 @@ _CAPTIONS = re.compile(rb'"(caption|segments_info)"\s*:')
 _WORDS = re.compile(r"[-_.\s]+")
 # Other tasks of COCO, described in files beside the objects of the same images.
 _OTHER_TASKS = ("captions_", "panoptic_", "stuff_", "person_keypoints_", "image_info_", "labels_")
+_BAD = "coco.bad-object"
 
 _Record = Mapping[str, Any]
 
@@ -156,8 +157,9 @@ class CocoFile:
         return found
 
     def _objects_by_image(self) -> dict[Any, list[_Record]]:
+        """Annotations by image. The list is given up, so that each goes when it has been read."""
         found: dict[Any, list[_Record]] = defaultdict(list)
-        for place, record in enumerate(self.document["annotations"], start=1):
+        for place, record in enumerate(self.document.pop("annotations"), start=1):
             try:
                 found[record["image_id"]].append(record)
             except (KeyError, TypeError):
@@ -185,11 +187,12 @@ class CocoFile:
                 yield parse_object(record, self.categories)
             except (KeyError, TypeError, ValueError) as error:
                 what = f"it has no {error}" if isinstance(error, KeyError) else error
-                self._lose(f"annotation {record.get('id')!r} is lost: {what}")
+                code = getattr(error, "code", _BAD)
+                self._lose(f"annotation {record.get('id')!r} is lost: {what}", code)
 
-    def _lose(self, text: str) -> None:
+    def _lose(self, text: str, code: str = _BAD) -> None:
         self.report.lost["objects-unreadable"] += 1
-        self.report.add("coco.bad-object", "error", text, self.path)
+        self.report.add(code, "error", text, self.path)
 
 
 def _size(record: _Record) -> Size | None:

@@ -11,6 +11,7 @@ import numpy as np
 from detect_tl.core.dataset import NO_ATTRIBUTES, Instance, Json
 from detect_tl.core.geometry import Box, Mask, PolygonMask, RleMask, Size, mask_box
 from detect_tl.core.rle import decode_counts
+from detect_tl.formats.gather import UndeclaredClassError
 
 _KNOWN = frozenset(
     "id image_id category_id bbox area segmentation iscrowd attributes ignore".split()
@@ -24,7 +25,7 @@ def parse_object(record: Mapping[str, Any], categories: Mapping[Any, int]) -> In
     """
     number = record["category_id"]
     if number not in categories:
-        raise ValueError(f"category_id {number!r} is not declared")
+        raise UndeclaredClassError(f"category_id {number!r} is not declared")
     mask = _mask(record.get("segmentation"))
     bbox = record.get("bbox")
     if bbox:

@@ -22,6 +22,12 @@ _FORGIVEN = {
 }
 
 
+class UndeclaredClassError(ValueError):
+    """An object of a class that its source does not declare; a finding of its own kind."""
+
+    code = "class.unknown"
+
+
 class Gatherer:
     """Collects the samples of one reading and counts what happens to them on the way."""
 

@@ -15,7 +15,7 @@ from detect_tl.core.dataset import NO_ATTRIBUTES, CategoryIndex, Dataset, Instan
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Box, PolygonMask, Size, ring, rings_box
 from detect_tl.formats.base import Format, Sniff
-from detect_tl.formats.gather import Gatherer
+from detect_tl.formats.gather import Gatherer, UndeclaredClassError
 from detect_tl.formats.source import Source
 from detect_tl.formats.yolo_layout import LabelFiles, find_names, find_yaml, split_finder
 from detect_tl.formats.yolo_write import LOSSES, write
@@ -112,11 +112,13 @@ def _rows(
                 category = index.add(f"class_{category}")
             elif category >= len(index.categories()):
                 most = len(index.categories()) - 1
-                raise ValueError(f"class {category} is not declared; the last one is {most}")
+                text = f"class {category} is not declared; the last one is {most}"
+                raise UndeclaredClassError(text)
             yield _instance(category, values, size)
         except ValueError as error:
             report.lost["objects-unreadable"] += 1
-            report.add("yolo.bad-row", "error", f"the row is lost: {error}", path, number)
+            code = getattr(error, "code", "yolo.bad-row")
+            report.add(code, "error", f"the row is lost: {error}", path, number)
 
 
 def _parse(line: str) -> tuple[int, list[float]]:

@@ -158,6 +158,7 @@ def test_a_damaged_annotation_is_named(tmp_path: Path, record: dict[str, Any], w
     (finding,) = result.report.of("error")
     assert "annotation 2 is lost" in finding.message
     assert words in finding.message
+    assert finding.code == ("class.unknown" if "declared" in words else "coco.bad-object")
     assert result.report.lost["objects-unreadable"] == 1
     assert len(list(result.dataset.instances())) == 1
 

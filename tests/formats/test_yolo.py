@@ -130,6 +130,7 @@ def test_a_bad_row_is_named_with_its_line(tmp_path: Path, row: str, words: str) 
     (finding,) = result.report.of("error")
     assert words in finding.message
     assert (finding.path, finding.line) == (path, 3)
+    assert finding.code == ("class.unknown" if "declared" in words else "yolo.bad-row")
     assert result.report.lost["objects-unreadable"] == 1
     assert len(list(result.dataset.instances())) == 2
 
