@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from detect_tl.core.findings import Finding
@@ -42,6 +43,23 @@ class Scores:
     large: float | None
     ar: float | None
     per_class: tuple[ClassScores, ...]
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Scores:
+        """The inverse of `as_json`."""
+        return cls(
+            map50_95=value["mAP50-95"],
+            map50=value["mAP50"],
+            map75=value["mAP75"],
+            small=value["mAP50-95_small"],
+            medium=value["mAP50-95_medium"],
+            large=value["mAP50-95_large"],
+            ar=value["AR"],
+            per_class=tuple(
+                ClassScores(name, row["images"], row["objects"], row["mAP50-95"], row["mAP50"])
+                for name, row in value["per_class"].items()
+            ),
+        )
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -86,6 +104,28 @@ class Metrics:
     def main(self) -> Scores:
         """The scores that the model was built for: masks where there are any, else boxes."""
         return self.mask or self.box
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Metrics:
+        """The inverse of `as_json`; other keys beside its own are ignored."""
+        return cls(
+            box=Scores.from_json(value["box"]),
+            mask=Scores.from_json(value["mask"]) if value["mask"] else None,
+            images=value["images"],
+            objects=value["objects"],
+            crowds=value["crowds"],
+            detections=value["detections"],
+            findings=tuple(
+                Finding(
+                    f["code"],
+                    f["severity"],
+                    f["message"],
+                    Path(f["path"]) if f["path"] else None,
+                    f["line"],
+                )
+                for f in value["findings"]
+            ),
+        )
 
     def as_json(self) -> dict[str, Any]:
         return {

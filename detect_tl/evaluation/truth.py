@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,8 @@ from detect_tl.core.dataset import CategoryIndex
 from detect_tl.core.detections import Detections
 from detect_tl.core.errors import DataError
 from detect_tl.core.files import read_json
-from detect_tl.core.geometry import Box, Size
+from detect_tl.core.geometry import Box, RleMask, Size, rle_to_bitmap
+from detect_tl.core.rle import decode_counts
 
 Rle = dict[str, Any]
 """Run lengths as pycocotools packs them: {"size": [height, width], "counts": bytes}."""
@@ -124,12 +124,12 @@ def pack_mask(segmentation: Any, size: Size) -> Rle | None:
         if list(segmentation["size"]) != [height, width]:
             raise ValueError(f"its mask is {segmentation['size']}, the image {[height, width]}")
         counts = segmentation["counts"]
-        if isinstance(counts, str | bytes):
-            packed = counts.encode() if isinstance(counts, str) else counts
-            return {"size": [height, width], "counts": packed}
+        if isinstance(counts, str | bytes):  # pycocotools reads beyond the end of a damaged one
+            counts = decode_counts(counts)
         if sum(counts) != height * width:
             raise ValueError("its run lengths do not add up to the size of the image")
-        return dict(coder.frPyObjects(dict(segmentation), height, width))
+        runs = {"size": [height, width], "counts": list(counts)}
+        return dict(coder.frPyObjects(runs, height, width))
     rings = [list(map(float, ring)) for ring in segmentation or () if len(ring) >= 6]
     if not rings:
         return None
@@ -138,12 +138,9 @@ def pack_mask(segmentation: Any, size: Size) -> Rle | None:
 
 def unpack_mask(mask: Rle) -> NDArray[np.bool_]:
     """Draw packed run lengths as an (height, width) array."""
-    from pycocotools import mask as coder
-
-    with warnings.catch_warnings():
-        # pycocotools' arrays do not know the `copy` argument of numpy 2; the answer is right
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return np.asarray(coder.decode(mask), np.bool_)
+    height, width = mask["size"]
+    runs = RleMask(tuple(decode_counts(mask["counts"])), Size(width, height))
+    return rle_to_bitmap(runs).astype(np.bool_)
 
 
 def truth_detections(truth: Truth, image_id: int, names: Sequence[str]) -> Detections:

@@ -271,6 +271,7 @@ def test_nothing_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
         ({"bbox": None}, "annotation 0 cannot be used"),
         ({"segmentation": {"size": [80, 100], "counts": [5]}}, "run lengths do not add up"),
         ({"segmentation": {"size": [100, 80], "counts": [8000]}}, "its mask is [100, 80]"),
+        ({"segmentation": {"size": [80, 100], "counts": "d\x01"}}, "damaged run lengths"),
     ],
 )
 def test_a_truth_that_cannot_be_used_names_file_and_annotation(

@@ -1,0 +1,166 @@
+"""Training curves: `results.png` for a run folder, and the same panels for its report."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from detect_tl.core.errors import DataError
+from detect_tl.core.files import atomic_path
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Curves = Mapping[str, Sequence[float]]
+"""Columns of `metrics.csv` by name, one value per epoch, NaN where a cell is empty."""
+
+# Okabe and Ito's colours, which people with any colour vision can tell apart
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+_INK = "#6b7280"  # readable on white and on black: the report follows the reader's theme
+
+
+_LOSSES = {
+    "box": "boxes",
+    "cls": "classes",
+    "dfl": "edges of boxes (DFL)",
+    "seg": "masks",
+    "sem": "prototypes",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One diagram over the epochs: a title and lines by label."""
+
+    title: str
+    epochs: tuple[float, ...]
+    lines: Mapping[str, tuple[float, ...]]
+
+
+def read_curves(path: Path) -> dict[str, list[float]]:
+    """Read `metrics.csv`; raise DataError naming the line where it is broken."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", path=path) from error
+    header, *rows = list(csv.reader(io.StringIO(text))) or [[]]
+    names = [name.strip() for name in header]
+    curves: dict[str, list[float]] = {name: [] for name in names}
+    for line, row in enumerate(rows, start=2):
+        if len(row) != len(names):
+            raise DataError(f"has {len(row)} columns instead of {len(names)}", path=path, line=line)
+        for name, cell in zip(names, row, strict=True):
+            try:
+                curves[name].append(float(cell) if cell.strip() else math.nan)
+            except ValueError as error:
+                raise DataError(f"{cell!r} is not a number", path=path, line=line) from error
+    return curves
+
+
+def panels(curves: Curves) -> list[Panel]:
+    """Group the columns that belong together: accuracy, each loss, precision and recall, rates.
+
+    Columns of boxes end with "(B)" and those of masks with "(M)", as Ultralytics names them.
+    """
+    count = max(map(len, curves.values()), default=0)
+    epochs = tuple(curves.get("epoch", range(1, count + 1)))
+    titles: dict[str, dict[str, tuple[float, ...]]] = {}
+    for name, values in curves.items():
+        place = _place(name)
+        if place and any(map(math.isfinite, values)):
+            titles.setdefault(place[0], {})[place[1]] = tuple(values)
+    ordered = sorted(titles, key=_rank)
+    return [Panel(title, epochs, _distinct(titles[title])) for title in ordered]
+
+
+def _distinct(lines: Mapping[str, tuple[float, ...]]) -> Mapping[str, tuple[float, ...]]:
+    """One line in place of several that lie on each other, as the rates of all groups may do."""
+    first, *others = lines.values()
+    return {"all": first} if others and all(line == first for line in others) else lines
+
+
+def _place(column: str) -> tuple[str, str] | None:
+    """Title of the panel and label of the line for a column; None for what is no curve."""
+    group, _, name = column.partition("/")
+    if group == "metrics":
+        kind = " of masks" if name.endswith("(M)") else " of boxes"
+        label = name.removesuffix("(B)").removesuffix("(M)")
+        title = "mAP" if label.startswith("mAP") else "Precision and recall"
+        return title + kind, label
+    if group in ("train", "val") and name.endswith("_loss"):
+        kind = name.removesuffix("_loss")
+        return f"Loss: {_LOSSES.get(kind, kind)}", group
+    if group == "lr":
+        return "Learning rate", name
+    return None
+
+
+def _rank(title: str) -> tuple[int, str]:
+    starts = ("mAP", "Precision", "Loss: boxes", "Loss: classes", "Loss", "Learning")
+    return next(n for n, start in enumerate(starts) if title.startswith(start)), title
+
+
+def write_results(curves: Curves, path: Path) -> None:
+    """Draw all panels into one PNG, whole or not at all; nothing is written without an epoch."""
+    from matplotlib.figure import Figure
+
+    shown = panels(curves)
+    if not shown:
+        return
+    columns = min(len(shown), 4)
+    rows = math.ceil(len(shown) / columns)
+    figure = Figure(figsize=(3.6 * columns, 2.7 * rows), layout="constrained")
+    for number, panel in enumerate(shown, start=1):
+        _draw(figure.add_subplot(rows, columns, number), panel)
+    with atomic_path(path) as scratch:
+        figure.savefig(scratch, format="png", dpi=120, metadata={"Software": None})
+
+
+def panel_svg(panel: Panel) -> str:
+    """Draw one panel as an SVG document; the same panel gives the same text."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    buffer = io.StringIO()
+    with rc_context({"svg.hashsalt": "detect-tl", "svg.fonttype": "path"}):
+        figure = Figure(figsize=(4.0, 2.7), layout="constrained")
+        figure.patch.set_alpha(0)
+        _draw(figure.add_subplot(), panel)
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
+def _draw(axes: Axes, panel: Panel) -> None:
+    for (label, values), colour in zip(panel.lines.items(), _cycle(panel), strict=True):
+        lone = sum(map(math.isfinite, values)) == 1
+        axes.plot(
+            panel.epochs[: len(values)],
+            values,
+            label=label,
+            color=colour,
+            linewidth=1.8,
+            marker="o" if lone else "",
+            markersize=4,
+        )
+    axes.set_title(panel.title, fontsize=10, color=_INK, loc="left")
+    axes.set_xlabel("epoch", fontsize=8, color=_INK)
+    axes.tick_params(labelsize=8, colors=_INK)
+    axes.locator_params(axis="x", integer=True)
+    axes.patch.set_alpha(0)
+    axes.grid(visible=True, alpha=0.25, linewidth=0.6)
+    for name, spine in axes.spines.items():
+        spine.set_visible(name in ("left", "bottom"))
+        spine.set_color(_INK)
+    if panel.title.startswith(("mAP", "Precision")):
+        axes.set_ylim(0, 1)
+    if len(panel.lines) > 1:
+        axes.legend(fontsize=8, frameon=False, labelcolor=_INK)
+
+
+def _cycle(panel: Panel) -> list[str]:
+    return [_COLOURS[k % len(_COLOURS)] for k in range(len(panel.lines))]
