@@ -19,7 +19,7 @@ from detect_tl.core.progress import Progress, track
 
 PACKAGES = (
     "detect-tl", "ultralytics", "torch", "torchvision", "numpy", "opencv-python",
-    "opencv-python-headless", "onnx", "onnxruntime", "av", "pycocotools", "supervision",
+    "opencv-python-headless", "onnx", "onnxruntime", "av", "pycocotools",
 )  # fmt: skip
 
 _CV2_OWNERS = ("opencv-python", "opencv-python-headless", "opencv-contrib-python")
