@@ -3,14 +3,37 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from detect_tl.core.files import atomic_path
+from detect_tl.core.geometry import Ring
 from detect_tl.core.images import Image
 
+CLASS_COLOURS = (
+    "#ff3b6b #00b3ff #ffc400 #00d68f #a46bff #ff8a00 #00e1d9 #ff6bd6 #9ad400 #6b8cff".split()
+)
+"""In turn: told apart by most people, colour-blind ones too, on photos light and dark."""
+
 _JPEG_QUALITY = 80
+_MOST_POINTS = 400  # of one ring; more cannot be seen
+
+
+def class_colour(category: int) -> str:
+    """The colour of a class on every picture of a page."""
+    return CLASS_COLOURS[category % len(CLASS_COLOURS)]
+
+
+def svg_path(rings: Iterable[Ring]) -> str:
+    """Closed outlines as the path of an SVG drawing, in pixels of the image."""
+    return "".join(map(_closed, rings))
+
+
+def _closed(ring: Ring) -> str:
+    step = max(1, len(ring) // _MOST_POINTS)
+    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in ring[::step].tolist())
+    return f"M{points}Z"
 
 
 def write_page(path: Path, template: Path, values: Mapping[str, Any]) -> None:

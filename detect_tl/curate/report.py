@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,22 +10,20 @@ from typing import Any
 
 from detect_tl.core.dataset import Dataset, Instance, Sample
 from detect_tl.core.errors import DataError
-from detect_tl.core.files import atomic_path
 from detect_tl.core.findings import Finding, Report
 from detect_tl.core.geometry import PolygonMask, Ring, Size, box_ring, rle_to_bitmap
+from detect_tl.core.images import read_image
 from detect_tl.core.masks import outline
+from detect_tl.core.pages import class_colour, embedded_jpeg, svg_path, write_page
 from detect_tl.curate.stats import class_table, split_table
 
+_TEMPLATE = Path(__file__).parent / "templates" / "report.html.j2"
 _PICTURES = 12
 _PICTURE_WIDTH = 480
-_JPEG_QUALITY = 80
 # Beyond this a page of findings helps nobody; report.json has all of them.
 _MOST_FINDINGS = 100
 # Labels on a picture with more objects than this would hide it; colours must do.
 _MOST_LABELS = 12
-_MOST_POINTS = 400
-# Told apart by most people, colour-blind ones too, on photos light and dark.
-_COLOURS = "#ff3b6b #00b3ff #ffc400 #00d68f #a46bff #ff8a00 #00e1d9 #ff6bd6 #9ad400 #6b8cff".split()
 _SEVERITIES = ("error", "warning", "info")
 
 
@@ -45,18 +42,7 @@ class Page:
 
 def write_report(path: Path, dataset: Dataset, page: Page) -> None:
     """Write the page, with up to twelve pictures of `dataset` inside it."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    html = environment.get_template("report.html.j2").render(_values(dataset, page))
-    with atomic_path(path) as scratch:
-        scratch.write_text(html, "utf-8")
+    write_page(path, _TEMPLATE, _values(dataset, page))
 
 
 def _values(dataset: Dataset, page: Page) -> dict[str, Any]:
@@ -70,7 +56,7 @@ def _values(dataset: Dataset, page: Page) -> dict[str, Any]:
         "classes": classes,
         "totals": totals,
         "most": max(totals.values(), default=0) or 1,
-        "colours": {name: _colour(k) for k, name in enumerate(classes)},
+        "colours": {name: class_colour(k) for k, name in enumerate(classes)},
         "counts": {
             "Read": _words(page.report.read),
             "Changed": _words(page.report.changed),
@@ -98,14 +84,10 @@ def _group(findings: Sequence[Finding]) -> list[dict[str, Any]]:
     ]
 
 
-def _colour(category: int) -> str:
-    return _COLOURS[category % len(_COLOURS)]
-
-
 def _pictures(dataset: Dataset) -> Iterator[dict[str, Any]]:
     for sample in choose_pictures(dataset, _PICTURES):
         try:
-            data = _thumbnail(sample.image)
+            data = embedded_jpeg(read_image(sample.image), _PICTURE_WIDTH)
         except DataError:
             continue  # already a finding of its own
         labelled = len(sample.instances) <= _MOST_LABELS
@@ -139,22 +121,6 @@ def choose_pictures(dataset: Dataset, count: int) -> list[Sample]:
     return [dataset.samples[k] for k in sorted(chosen)]
 
 
-def _thumbnail(path: Path) -> str:
-    import cv2
-
-    from detect_tl.core.images import read_image
-
-    image = read_image(path)
-    height, width = image.shape[:2]
-    if width > _PICTURE_WIDTH:
-        size = (_PICTURE_WIDTH, max(round(height * _PICTURE_WIDTH / width), 1))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(image.dtype)
-    done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    if not done:
-        raise DataError("cannot be made smaller", path=path)
-    return base64.b64encode(data.tobytes()).decode()
-
-
 def _drawn(item: Instance, names: Sequence[str], size: Size) -> dict[str, Any]:
     """One object as the path of an SVG drawing in pixels of the image."""
     rings: tuple[Ring, ...] = (box_ring(item.box),)
@@ -164,16 +130,10 @@ def _drawn(item: Instance, names: Sequence[str], size: Size) -> dict[str, Any]:
         rings = (*shape.parts, *shape.holes)
     return {
         "label": names[item.category] + (" (crowd)" if item.iscrowd else ""),
-        "colour": _colour(item.category),
-        "path": "".join(map(_path, rings)),
+        "colour": class_colour(item.category),
+        "path": svg_path(rings),
         "x": round(item.box.x1, 1),
         # Far to the right, the label ends where the box does.
         "right": round(item.box.x2, 1) if item.box.x1 > 0.75 * size.width else None,
         "y": round(item.box.y1, 1),
     }
-
-
-def _path(ring: Ring) -> str:
-    step = max(1, len(ring) // _MOST_POINTS)
-    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in ring[::step].tolist())
-    return f"M{points}Z"

@@ -13,16 +13,12 @@ from detect_tl.core.detections import Detections
 from detect_tl.core.geometry import Box, Ring, Size, box_ring
 from detect_tl.core.images import read_image
 from detect_tl.core.masks import outline
-from detect_tl.core.pages import embedded_jpeg
+from detect_tl.core.pages import class_colour, embedded_jpeg, svg_path
 from detect_tl.core.progress import Progress, Silent, track
 from detect_tl.evaluation.predict import Detector
 from detect_tl.evaluation.truth import Truth, truth_detections
 
-COLOURS = "#ff3b6b #00b3ff #ffc400 #00d68f #a46bff #ff8a00 #00e1d9 #ff6bd6 #9ad400 #6b8cff".split()
-"""Of the classes, in turn: told apart by most people, on photos light and dark."""
-
 _LONGEST = 560
-_MOST_POINTS = 300
 _MOST_LABELS = 12  # on a picture with more objects, labels would hide it
 _LETTER = 0.024  # width of a letter of a label, as a fraction of the longest side of the picture
 _MATCH = 0.5
@@ -156,8 +152,8 @@ def _outlines(
         drawn.append(
             Outline(
                 label=text,
-                colour=COLOURS[label % len(COLOURS)],
-                path="".join(map(_path, rings)),
+                colour=class_colour(label),
+                path=svg_path(rings),
                 x=round(box.x1, 1),
                 y=round(box.y1, 1),
                 right=round(box.x2, 1) if end > size.width else None,
@@ -165,8 +161,3 @@ def _outlines(
             )
         )
     return tuple(drawn)
-
-
-def _path(ring: Ring) -> str:
-    step = max(1, len(ring) // _MOST_POINTS)
-    return "M" + " ".join(f"{x:.1f},{y:.1f}" for x, y in ring[::step].tolist()) + "Z"

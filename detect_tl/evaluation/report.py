@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from detect_tl.core.images import Image
-from detect_tl.core.pages import embedded_jpeg, write_page
+from detect_tl.core.pages import class_colour, embedded_jpeg, write_page
 from detect_tl.evaluation.metrics import Metrics, Scores
-from detect_tl.evaluation.pictures import COLOURS, Picture
+from detect_tl.evaluation.pictures import Picture
 from detect_tl.evaluation.plots import Curves, Panel, panel_svg, panels
 
 _TEMPLATE = Path(__file__).parent / "templates" / "run.html.j2"
@@ -138,7 +138,7 @@ def _class_rows(metrics: Metrics | None) -> list[dict[str, Any]]:
                 "name": name,
                 "cells": ["–" if cell == "-" else cell for cell in cells],
                 "share": metrics.main.per_class[index].ap or 0.0,
-                "colour": COLOURS[index % len(COLOURS)],
+                "colour": class_colour(index),
             }
         )
     return rows
