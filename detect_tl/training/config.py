@@ -45,9 +45,7 @@ class TrainConfig(BaseModel):
     patience: int = Field(100, ge=0, description="stop after so many epochs without a better mAP")
     amp: bool = Field(True, description="bfloat16 or float16 where the device has it")
     mosaic: float = Field(1.0, ge=0, le=1, description="probability of mosaic augmentation")
-    close_mosaic: int | None = Field(
-        None, ge=0, description="last epochs without mosaic; None: a tenth of the epochs"
-    )
+    close_mosaic: int = Field(10, ge=0, description="last epochs without mosaic")
     seed: int = Field(0, ge=0, description="of all that is random")
     device: str = Field("", description="cpu, mps, or a CUDA number; empty: the best there is")
     workers: int = Field(8, ge=0, description="loader processes; a CPU run needs none")
@@ -58,13 +56,6 @@ class TrainConfig(BaseModel):
         description="train, val, test fractions; None: the source's own splits, else 0.8,0.1,0.1",
     )
     out: Path = Field(Path("runs/train"), description="run folder to write")
-
-    @property
-    def closing_epochs(self) -> int:
-        """Number of final epochs that train without mosaic."""
-        if self.close_mosaic is not None:
-            return min(self.close_mosaic, self.epochs)
-        return max(1, round(self.epochs / 10))
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> TrainConfig:

@@ -45,11 +45,3 @@ def test_mistakes_are_named(values: dict[str, Any], words: list[str]) -> None:
         TrainConfig.parse({"data": Path("d"), **values})
     for word in words:
         assert word in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("epochs", "given", "expected"), [(50, None, 5), (1, None, 1), (10, 0, 0), (3, 10, 3)]
-)
-def test_closing_epochs(epochs: int, given: int | None, expected: int) -> None:
-    config = TrainConfig(data=Path("d"), epochs=epochs, close_mosaic=given)
-    assert config.closing_epochs == expected
