@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from detect_tl.api.data import convert
 from detect_tl.api.exporting import export
+from detect_tl.api.pages import write_pages
 from detect_tl.api.prediction import predict
 from detect_tl.api.training import TrainResult, train
 from detect_tl.core.errors import MachineError, WeightsError
@@ -88,6 +89,7 @@ def quickstart(
     Raises MachineError when the installation comes without the sample.
     """
     from detect_tl.core.files import unused_folder
+    from detect_tl.training.folder import RunFolder
 
     show = progress or Silent()
     sample = _sample()
@@ -113,6 +115,14 @@ def quickstart(
     )
     exported = export(trained.run, progress=show)
     predicted = predict(trained.run, sample / "video.mp4", out=folder / "detections", progress=show)
+    write_pages(
+        RunFolder(trained.run),
+        pictures=trained.evaluation.pictures,
+        title=folder.name,
+        notes=[f"Training started from {described}."],
+        exported=exported,
+        predicted=predicted,
+    )
     return QuickstartResult(
         folder=folder,
         weights=described,

@@ -16,11 +16,11 @@ from detect_tl.core.findings import Report
 from detect_tl.core.progress import Progress, Silent
 
 if TYPE_CHECKING:
-    from detect_tl.core.dataset import Dataset, Sample
+    from detect_tl.core.dataset import Dataset
     from detect_tl.evaluation.metrics import Metrics
+    from detect_tl.evaluation.pictures import Picture
     from detect_tl.evaluation.truth import Truth
     from detect_tl.runtime.backends import Backend
-    from detect_tl.runtime.detector import Detector
 
 Split = Literal["train", "val", "test", "all"]
 
@@ -35,6 +35,7 @@ class EvalResult:
 
     data: what it was measured on. split: "all" where the data has no splits. engine: what ran the
     model. imgsz: (height, width) of its input in pixels. seconds: that reading and detecting took.
+    pictures: a few images with truth and answers, when they were asked for.
     """
 
     model: str
@@ -45,6 +46,7 @@ class EvalResult:
     names: tuple[str, ...]
     seconds: float
     metrics: Metrics
+    pictures: tuple[Picture, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -69,55 +71,87 @@ def evaluate(
     batch: int = BATCH,
     device: str = "",
     trust: bool = False,
+    pictures: int = 0,
     progress: Progress | None = None,
 ) -> EvalResult:
     """Measure mAP by pycocotools, the same for a checkpoint and for an exported file.
 
     model: run folder, .pt, .onnx or the name of weights. data: annotations in any format, or a
     dataset folder; None: what the run was trained on. Data without splits is used as a whole.
-    imgsz: side of the input, or (height, width), in pixels; None: the model's own.
+    imgsz: side of the input, or (height, width), in pixels; None: the model's own. pictures: how
+    many images to give with their truth and the model's answers.
 
     Raises UsageError for a split that is not there, DataError and WeightsError for input that
     cannot be used.
     """
-    from detect_tl.evaluation.predict import VALIDATION
-    from detect_tl.runtime.detector import Detector
-
     show = progress or Silent()
     files = find_model(model, trust=trust, progress=show)
     source = _data_of(files, data)
-    chosen, samples, dataset = _read(source, split, from_format, show)
+    chosen, dataset = _read(source, split, from_format, show)
     with _opened(files, imgsz, device, trust) as (backend, engine):
+        exam = _exam(dataset, backend, _sides(imgsz))
         started = time.perf_counter()
-        detector = Detector(backend, imgsz=_sides(imgsz), **VALIDATION)
-        metrics = score(detector, replace(dataset, samples=tuple(samples)), batch, show)
-        seconds = time.perf_counter() - started
-    return EvalResult(
-        model=files.name,
-        data=source,
-        split=chosen,
-        engine=engine,
-        imgsz=detector.imgsz,
-        names=detector.spec.names,
-        seconds=seconds,
-        metrics=metrics,
-    )
+        metrics = exam.mark(batch, show)
+        return EvalResult(
+            model=files.name,
+            data=source,
+            split=chosen,
+            engine=engine,
+            imgsz=_sides(imgsz) or backend.spec.imgsz,
+            names=backend.spec.names,
+            seconds=time.perf_counter() - started,
+            metrics=metrics,
+            pictures=tuple(exam.show(pictures, show)) if pictures else (),
+        )
 
 
 def _sides(imgsz: int | tuple[int, int] | None) -> tuple[int, int] | None:
     return (imgsz, imgsz) if isinstance(imgsz, int) else imgsz
 
 
-def score(detector: Detector, dataset: Dataset, batch: int, progress: Progress) -> Metrics:
-    """Run a detector over all samples of a data set, and compare with their annotations."""
-    from detect_tl.evaluation.coco_eval import evaluate as compare
-    from detect_tl.evaluation.predict import predict_split
+@dataclass(frozen=True, slots=True)
+class _Exam:
+    """A model, what it is asked, and the right answers.
 
-    masks = detector.spec.task == "segment" and dataset.has_masks
+    images: (id, file). imgsz: (height, width); None: the model's own.
+    """
+
+    backend: Backend
+    imgsz: tuple[int, int] | None
+    truth: Truth
+    images: list[tuple[int, Path]]
+    masks: bool
+
+    def mark(self, batch: int, progress: Progress) -> Metrics:
+        """Score the model."""
+        from detect_tl.evaluation.coco_eval import evaluate as compare
+        from detect_tl.evaluation.predict import VALIDATION, predict_split
+        from detect_tl.runtime.detector import Detector
+
+        detector = Detector(self.backend, imgsz=self.imgsz, **VALIDATION)
+        found = predict_split(
+            detector, self.images, batch=batch, progress=progress, text="Evaluating"
+        )
+        return compare(self.truth, found, names=self.backend.spec.names, masks=self.masks)
+
+    def show(self, count: int, progress: Progress) -> list[Picture]:
+        """A few images as the model answers in everyday use."""
+        from detect_tl.evaluation.pictures import sample_pictures
+        from detect_tl.runtime.detector import Detector
+
+        detector = Detector(self.backend, imgsz=self.imgsz)
+        names = self.backend.spec.names
+        return sample_pictures(
+            detector, self.truth, self.images, names, count=count, progress=progress
+        )
+
+
+def _exam(dataset: Dataset, backend: Backend, imgsz: tuple[int, int] | None) -> _Exam:
+    masks = backend.spec.task == "segment" and dataset.has_masks
     truth = truth_of(dataset, masks=masks)
-    images = [(image.id, s.image) for image, s in zip(truth.images, dataset.samples, strict=True)]
-    found = predict_split(detector, images, batch=batch, progress=progress, text="Evaluating")
-    return compare(truth, found, names=detector.spec.names, masks=masks)
+    pairs = zip(truth.images, dataset.samples, strict=True)
+    images = [(image.id, sample.image) for image, sample in pairs]
+    return _Exam(backend, imgsz, truth, images, masks)
 
 
 def truth_of(dataset: Dataset, *, masks: bool) -> Truth:
@@ -147,15 +181,15 @@ def _data_of(files: ModelFiles, data: Path | None) -> Path:
 
 def _read(
     source: Path, split: Split, from_format: str | None, progress: Progress
-) -> tuple[Split, list[Sample], Dataset]:
-    """The samples to evaluate on, and what their split is called."""
+) -> tuple[Split, Dataset]:
+    """The data to evaluate on, and what its split is called."""
     from detect_tl.formats.detect import read_dataset
 
     with progress.step(f"Reading {source.name}"):
         dataset = read_dataset(source, from_format=from_format).dataset
     there = sorted({sample.split for sample in dataset.samples if sample.split})
     if split == "all" or not there:
-        return "all", list(dataset.samples), dataset
+        return "all", dataset
     samples = dataset.in_split(split)
     if not samples:
         raise DataError(
@@ -163,7 +197,7 @@ def _read(
             path=source,
             hint=f"Choose another one: --split {there[0]}, or --split all.",
         )
-    return split, samples, dataset
+    return split, replace(dataset, samples=tuple(samples))
 
 
 @contextmanager

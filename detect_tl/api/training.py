@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detect_tl.api.evaluation import EvalResult, evaluate
+from detect_tl.api.pages import REPORT, write_pages
 from detect_tl.core.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from detect_tl.core.model_spec import Task
+    from detect_tl.training.folder import RunFolder
     from detect_tl.training.run import TrainResult as Trained
+
+_PICTURES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +65,34 @@ def train(data: str | Path, *, progress: Progress | None = None, **settings: Any
 def resume(run: str | Path, *, progress: Progress | None = None) -> TrainResult:
     """Go on with a run after its last finished epoch, to the result it would have had.
 
+    A run that was interrupted after its last epoch is measured and described.
+
     Raises UsageError when `run` is no run folder, or one that has finished.
     """
+    from detect_tl.training.folder import RunFolder
     from detect_tl.training.run import resume as carry_out
 
-    trained = carry_out(Path(run), progress)
-    return _finish(trained, trained.run.config().device, progress or Silent())
+    folder = RunFolder.open(Path(run))
+    only_measure = folder.finished and not (folder.path / REPORT).exists()
+    trained = _as_trained(folder) if only_measure else carry_out(folder.path, progress)
+    return _finish(trained, folder.config().device, progress or Silent())
+
+
+def _as_trained(run: RunFolder) -> Trained:
+    """The result of a training whose epochs are done."""
+    from detect_tl.core.files import read_json
+    from detect_tl.evaluation.plots import read_curves
+    from detect_tl.training.run import TrainResult as Trained
+
+    curves, config = read_curves(run.metrics), run.config()
+    return Trained(
+        run=run,
+        task="segment" if config.task == "segment" else "detect",
+        names=tuple(read_json(run.path / "dataset.json")["names"]),
+        dataset=run.dataset(),
+        epochs=len(curves["epoch"]),
+        seconds=curves["time"][-1],
+    )
 
 
 def _finish(trained: Trained, device: str, progress: Progress) -> TrainResult:
@@ -74,13 +100,14 @@ def _finish(trained: Trained, device: str, progress: Progress) -> TrainResult:
     from detect_tl.core.files import write_json
 
     run = trained.run
-    evaluation = evaluate(run.path, device=device, progress=progress)
+    evaluation = evaluate(run.path, device=device, pictures=_PICTURES, progress=progress)
     write_json(run.path / "metrics.json", evaluation.as_json())
+    report = write_pages(run, pictures=evaluation.pictures)
     return TrainResult(
         run=run.path,
         best=run.best,
         last=run.last,
-        report=run.path / "report.html",
+        report=report,
         task=trained.task,
         names=trained.names,
         epochs=trained.epochs,

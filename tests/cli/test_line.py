@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,13 +19,15 @@ from tests.cli.conftest import Run, process, refused
 
 pytestmark = pytest.mark.slow
 
+Trained = tuple[Path, dict[str, Any]]
+
 SMALL = ("--imgsz", "64", "--batch", "4", "--device", "cpu")
 
 
 @pytest.fixture(scope="module")
 def trained(
     shapes: Path, small_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, dict[str, object]]:
+) -> Trained:
     """A run of one epoch, and the JSON that `train` printed."""
     out = tmp_path_factory.mktemp("line") / "run"
     arguments = ["train", shapes, "--weights", small_checkpoint, "--out", out, "--epochs", "1"]
@@ -39,7 +43,7 @@ def quiet_environment() -> dict[str, str]:
 
 
 def test_train_goes_from_annotations_to_a_run_folder(
-    trained: tuple[Path, dict[str, object]],
+    trained: Trained,
 ) -> None:
     run, said = trained
     assert said["names"] == ["disc", "square"]
@@ -55,7 +59,7 @@ def test_train_goes_from_annotations_to_a_run_folder(
 
 
 def test_eval_answers_alike_for_checkpoint_and_export(
-    run: Run, trained: tuple[Path, dict[str, object]], shapes: Path, tmp_path: Path
+    run: Run, trained: Trained, shapes: Path, tmp_path: Path
 ) -> None:
     folder, _ = trained
     exported = run("export", folder, "--out", tmp_path / "own.onnx", "--json")
@@ -76,7 +80,7 @@ def test_eval_answers_alike_for_checkpoint_and_export(
 
 
 def test_predict_exports_once_and_then_runs_without_torch(
-    trained: tuple[Path, dict[str, object]], shapes: Path, tmp_path: Path
+    trained: Trained, shapes: Path, tmp_path: Path
 ) -> None:
     folder, _ = trained
     images = shapes / "images" / "val"
@@ -112,7 +116,7 @@ def test_predict_keeps_what_it_exported_of_a_plain_checkpoint(
 
 def test_a_failed_gate_leaves_nothing(
     run: Run,
-    trained: tuple[Path, dict[str, object]],
+    trained: Trained,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -144,6 +148,22 @@ def test_quickstart_walks_the_whole_line(
     assert said["files"]["video"].endswith(".mp4")
     assert len(said["classes"]) >= 3
     assert said["fps"] > 0
+
+
+def test_a_run_interrupted_after_its_last_epoch_is_measured(
+    run: Run, trained: Trained, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(trained[0], folder)
+    (folder / "report.html").unlink()
+    (folder / "metrics.json").unlink()
+    result = run("resume", folder, "--json")
+    assert result.exit_code == 0, result.output
+    said = json.loads(result.stdout)
+    assert said["epochs"] == 1
+    assert said["evaluation"]["box"] == trained[1]["evaluation"]["box"]
+    assert (folder / "report.html").is_file()
+    refused(run("resume", folder), 2, "has finished")
 
 
 def start_training(shapes: Path, checkpoint: Path, out: Path) -> subprocess.Popen[str]:
