@@ -21,7 +21,7 @@ def untouched(folder: Path) -> bool:
 
 
 def convert_is_refused(run: Run, source: Path, *words: str) -> None:
-    """`convert`, `check` and `train` refuse a source alike, and leave nothing behind."""
+    """`convert` and `check` refuse a source alike, and leave nothing behind."""
     out = source.parent / "out"
     refused(run("convert", source, out), 3, source.name, *words)
     assert untouched(source.parent)

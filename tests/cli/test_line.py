@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Run, process, refused
+from tests.cli.conftest import Run, coco_file, process, refused
 
 pytestmark = pytest.mark.slow
 
@@ -56,6 +56,23 @@ def test_train_goes_from_annotations_to_a_run_folder(
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics == said["evaluation"]
     assert metrics["images"] == 6
+
+
+def test_train_refuses_what_convert_refuses(
+    run: Run, small_checkpoint: Path, pictures: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "runs" / "one"
+    settings = ("--weights", small_checkpoint, "--out", out, "--device", "cpu")
+    refused(run("train", tmp_path / "none", *settings), 3, "no such file or folder")
+    refused(run("train", pictures, "--split", "1,0", *settings), 2, "split")
+    refused(run("train", pictures, "--device", "97", *settings[:4]), 5, "97", "--device cpu")
+    refused(run("train", pictures, "--freeze", "99", *settings), 2, "99")
+    coco_file(pictures)
+    refused(run("train", pictures, *settings), 3, "formats are mixed")
+    (pictures / "v3.xml").write_text("<annotation>")
+    refused(run("train", pictures, "--from", "voc", *settings), 3, "v3.xml", "broken XML")
+    assert not out.exists()
+    assert not list(tmp_path.glob("runs/.*"))
 
 
 def test_eval_answers_alike_for_checkpoint_and_export(
