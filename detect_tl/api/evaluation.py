@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 Split = Literal["train", "val", "test", "all"]
 
+_SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
 Engine = Literal["torch", "onnxruntime"]
 
 BATCH = 8
@@ -65,7 +67,7 @@ def evaluate(
     model: str | Path,
     data: Path | None = None,
     *,
-    split: Split = "val",
+    split: Split | None = None,
     from_format: str | None = None,
     imgsz: int | tuple[int, int] | None = None,
     batch: int = BATCH,
@@ -77,7 +79,8 @@ def evaluate(
     """Measure mAP by pycocotools, the same for a checkpoint and for an exported file.
 
     model: run folder, .pt, .onnx or the name of weights. data: annotations in any format, or a
-    dataset folder; None: what the run was trained on. Data without splits is used as a whole.
+    dataset folder; None: what the run was trained on. split: None takes val, or the only one there
+    is; data without splits is used as a whole.
     imgsz: side of the input, or (height, width), in pixels; None: the model's own. pictures: how
     many images to give with their truth and the model's answers.
 
@@ -180,24 +183,25 @@ def _data_of(files: ModelFiles, data: Path | None) -> Path:
 
 
 def _read(
-    source: Path, split: Split, from_format: str | None, progress: Progress
+    source: Path, split: Split | None, from_format: str | None, progress: Progress
 ) -> tuple[Split, Dataset]:
     """The data to evaluate on, and what its split is called."""
     from detect_tl.formats.detect import read_dataset
 
     with progress.step(f"Reading {source.name}"):
         dataset = read_dataset(source, from_format=from_format).dataset
-    there = sorted({sample.split for sample in dataset.samples if sample.split})
+    there = [name for name in _SPLITS if dataset.in_split(name)]
     if split == "all" or not there:
         return "all", dataset
-    samples = dataset.in_split(split)
+    chosen = split or (there[0] if len(there) == 1 else "val")
+    samples = dataset.in_split(chosen)
     if not samples:
         raise DataError(
-            f"there is no {split} split, only {', '.join(there)}",
+            f"there is no {chosen} split, only {', '.join(there)}",
             path=source,
             hint=f"Choose another one: --split {there[0]}, or --split all.",
         )
-    return split, replace(dataset, samples=tuple(samples))
+    return chosen, replace(dataset, samples=tuple(samples))
 
 
 @contextmanager

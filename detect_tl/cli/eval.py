@@ -34,9 +34,7 @@ from detect_tl.cli.output import Output, Piece, Table, pass_output
 @click.option(
     "--split",
     type=click.Choice(["train", "val", "test", "all"]),
-    default="val",
-    show_default=True,
-    help="Part of the data; data without splits is used as a whole.",
+    help="Part of the data; without splits, the whole.  [default: val, or the only one]",
 )
 @from_option
 @imgsz_option
