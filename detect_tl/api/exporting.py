@@ -19,7 +19,7 @@ def export(
     *,
     imgsz: int | tuple[int, int] | None = None,
     batch: int = 1,
-    dynamic: bool = False,
+    dynamic: bool = True,
     opset: int | None = None,
     precision: Literal["fp32", "fp16"] = "fp32",
     data: Path | None = None,
@@ -30,7 +30,8 @@ def export(
 
     model: run folder, .pt or the name of weights. out: None writes best.onnx into the run, or
     NAME.onnx here. imgsz: side of the input, or (height, width), in pixels; None: what the model
-    was trained with. data: folder of pictures for the parity gate; None: the validation images of
+    was trained with. dynamic: leave batch and input size free, so that pictures need not be padded
+    to a square. data: folder of pictures for the parity gate; None: the validation images of
     the run, else the photos that come with Ultralytics.
 
     Raises GateError when the answers differ, with nothing left behind; UsageError, WeightsError.
@@ -61,7 +62,6 @@ def exported(
     files: ModelFiles,
     imgsz: tuple[int, int] | None = None,
     *,
-    dynamic: bool = False,
     trust: bool = False,
     progress: Progress | None = None,
 ) -> Path:
@@ -70,34 +70,30 @@ def exported(
     A run keeps it as best.onnx; that of any other checkpoint, or of another input size than the
     model's own, goes to the user's cache, under the checksum of the checkpoint.
     """
-    as_it_is = imgsz is None and not dynamic
-    if files.onnx is not None and (as_it_is or files.checkpoint is None):
+    if files.onnx is not None and (imgsz is None or files.checkpoint is None):
         return files.onnx
     assert files.checkpoint is not None, "a model has one file or the other"
     show = progress or Silent()
     target = _default_out(files, files.checkpoint)
-    if files.run is None or not as_it_is:
+    if files.run is None or imgsz is not None:
         sides = imgsz or files.own_imgsz(trust=trust)
-        target = _cached_name(files.checkpoint, sides, dynamic=dynamic)
+        target = _cached_name(files.checkpoint, sides)
         if target.is_file():
             return target
     show.say(f"exporting {files.checkpoint} to {target}, to detect without torch")
-    return export(
-        files.name, target, imgsz=imgsz, dynamic=dynamic, trust=trust, progress=progress
-    ).path
+    return export(files.name, target, imgsz=imgsz, trust=trust, progress=progress).path
 
 
 def _default_out(files: ModelFiles, checkpoint: Path) -> Path:
     return files.run.onnx if files.run is not None else Path(f"{checkpoint.stem}.onnx")
 
 
-def _cached_name(checkpoint: Path, imgsz: int | tuple[int, int], *, dynamic: bool = False) -> Path:
+def _cached_name(checkpoint: Path, imgsz: int | tuple[int, int]) -> Path:
     from detect_tl.core.files import sha256_file
     from detect_tl.transfer.fetch import cache_folder
 
     sides = f"{imgsz}" if isinstance(imgsz, int) else f"{imgsz[0]}x{imgsz[1]}"
-    kind = "-dynamic" if dynamic else ""
-    name = f"{checkpoint.stem}-{sha256_file(checkpoint)[:16]}-{sides}{kind}.onnx"
+    name = f"{checkpoint.stem}-{sha256_file(checkpoint)[:16]}-{sides}.onnx"
     return cache_folder().parent / "onnx" / name
 
 

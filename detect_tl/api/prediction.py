@@ -27,7 +27,7 @@ def predict(
     max_det: int = 300,
     classes: Collection[str | int] | None = None,
     imgsz: int | tuple[int, int] | None = None,
-    rect: bool = False,
+    rect: bool | None = None,
     backend: str = "auto",
     device: str = "",
     limit: int | None = None,
@@ -48,7 +48,7 @@ def predict(
         refuse_existing(Path(out))  # before an export is made for nothing
     sides = (imgsz, imgsz) if isinstance(imgsz, int) else imgsz
     files = find_model(model, trust=trust, progress=progress)
-    path = exported(files, sides, dynamic=rect, trust=trust, progress=progress)
+    path = exported(files, sides, trust=trust, progress=progress)
     return run(
         path,
         source,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     """
     detect-tl export runs/mine
     detect-tl export runs/mine --out mine.onnx --precision fp16
-    detect-tl export yolo11n --imgsz 384x640 --dynamic
+    detect-tl export yolo11n --imgsz 384x640 --static
     """,
 )
 @click.argument("model")
@@ -38,7 +38,11 @@ if TYPE_CHECKING:
     help="Numbers that the file holds.",
 )
 @imgsz_option
-@click.option("--dynamic", is_flag=True, help="Leave batch and input size free.")
+@click.option(
+    "--dynamic/--static",
+    default=True,
+    help="Leave batch and input size free, or fix them.  [default: dynamic]",
+)
 @click.option(
     "--batch",
     type=click.IntRange(min=1),

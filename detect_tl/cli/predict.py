@@ -64,7 +64,9 @@ if TYPE_CHECKING:
 @click.option("--classes", type=CommaList("NAMES"), help="Classes to keep.  [default: all]")
 @imgsz_option
 @click.option(
-    "--rect", is_flag=True, help="Pad to the picture's own shape: faster, free sizes only."
+    "--rect/--square",
+    default=None,
+    help="Pad to the picture's own shape or to a square.  [default: rect where sizes are free]",
 )
 @click.option(
     "--backend", default="auto", show_default=True, metavar="NAME", help="Engine that runs it."

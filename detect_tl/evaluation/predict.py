@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from detect_tl.core.detections import Detections
 from detect_tl.core.errors import DataError
@@ -21,8 +20,6 @@ VALIDATION: Mapping[str, Any] = MappingProxyType(
 """Settings for a detector that is to be scored, those of Ultralytics' validator: everything down to
 a score of 0.001 is kept, since average precision asks for the whole curve, and a box may carry
 several classes."""
-
-T = TypeVar("T")
 
 
 class Detector(Protocol):
@@ -58,15 +55,24 @@ def predict_split(
 ) -> Iterator[tuple[int, Detections]]:
     """Yield (image id, detections) for each image, reading only `batch` of them at a time.
 
-    Build the detector with `VALIDATION` settings. Raises DataError for an unreadable image.
+    Images that follow each other share a batch when they have the same size, so that each is padded
+    as it would be alone. Build the detector with `VALIDATION` settings. Raises DataError for an
+    unreadable image.
     """
-    chosen = list(images)
-    for group in _groups(track(progress or Silent(), chosen, text, len(chosen)), batch):
-        found = detector([read_image(path) for _, path in group])
-        yield from zip((image_id for image_id, _ in group), found, strict=True)
+    waiting: list[tuple[int, Image]] = []
+    for image_id, path in track(progress or Silent(), list(images), text):
+        image = read_image(path)
+        if waiting and image.shape != waiting[0][1].shape:
+            yield from _detect(detector, waiting)
+            waiting = []
+        waiting.append((image_id, image))
+        if len(waiting) >= batch:
+            yield from _detect(detector, waiting)
+            waiting = []
+    if waiting:
+        yield from _detect(detector, waiting)
 
 
-def _groups(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    source = iter(items)
-    while group := list(islice(source, size)):
-        yield group
+def _detect(detector: Detector, group: list[tuple[int, Image]]) -> Iterator[tuple[int, Detections]]:
+    ids, images = zip(*group, strict=True)
+    yield from zip(ids, detector(images), strict=True)

@@ -173,7 +173,7 @@ class _Judge:
 
     def __init__(self, exported: Backend, allowed: Tolerance) -> None:
         self._spec, self._allowed = exported.spec, allowed
-        self._full = Detector(exported, conf=CONFIDENCE)
+        self._full = Detector(exported, conf=CONFIDENCE, rect=False)
         self._cut = Detector(exported, rect=True) if exported.spec.dynamic else self._full
 
     def prepare(self, image: GateImage, *, rectangle: bool) -> tuple[Float, list[Letterbox]]:

@@ -22,8 +22,9 @@ class Detector:
 
     conf, iou, max_det, classes, multi_label, agnostic: as in `postprocess.decode`.
     imgsz: (height, width) of the input; the model's own when None.
-    rect: pad only to the next multiple of the stride, which is faster for pictures that are not
-    square. Both need a model that accepts other sizes than its own (`ModelSpec.dynamic`).
+    rect: pad only to the image's own shape (`Letterbox.fit`), which is faster for pictures that are
+    not square. None: where the model allows it, unless `imgsz` asks for one shape. Both need a
+    model that accepts other sizes than its own (`ModelSpec.dynamic`).
 
     Raises UsageError for a setting out of range, or a size that the model does not accept.
     """
@@ -39,11 +40,13 @@ class Detector:
         multi_label: bool = False,
         agnostic: bool = False,
         imgsz: tuple[int, int] | None = None,
-        rect: bool = False,
+        rect: bool | None = None,
     ) -> None:
         spec = backend.spec
         _check_ranges(conf, iou, max_det)
         _check_classes(classes, spec)
+        if rect is None:
+            rect = spec.dynamic and (imgsz is None or imgsz[0] == imgsz[1])
         _check_size(imgsz, rect, spec)
         self.backend = backend
         self.conf, self.iou, self.max_det = conf, iou, max_det

@@ -80,7 +80,7 @@ def predict(
     max_det: int = 300,
     classes: Collection[str | int] | None = None,
     imgsz: tuple[int, int] | None = None,
-    rect: bool = False,
+    rect: bool | None = None,
     backend: str = "auto",
     device: str = "auto",
     limit: int | None = None,

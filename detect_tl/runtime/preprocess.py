@@ -36,14 +36,16 @@ class Letterbox:
         """Plan the letterbox of an image; the rounding is that of Ultralytics' predictor.
 
         imgsz: (height, width) to scale into. stride: when given, the padding only reaches the next
-        multiple of it, for models that accept any input size.
+        multiple of it that leaves half a stride to spare, for models that accept any input size.
+        The shape, and the grey border on all sides that it implies, are those of Ultralytics'
+        validator; objects at the edge of the image are found better with it.
         """
         height, width = imgsz
         scale = min(height / source.height, width / source.width)
         # A very thin image still keeps one pixel of each side.
         content = Size(max(round(source.width * scale), 1), max(round(source.height * scale), 1))
         if stride:
-            height, width = _up(content.height, stride), _up(content.width, stride)
+            height, width = (_up(side + stride // 2, stride) for side in reversed(content))
         left = round((width - content.width) / 2 - 0.1)
         top = round((height - content.height) / 2 - 0.1)
         return cls(source, (height, width), content, left, top)
@@ -73,7 +75,7 @@ def preprocess(
 
     images: (height, width, 3) uint8 BGR each, of any size.
     imgsz: (height, width) of the model's input.
-    stride: when given, and one rectangle fits all images, pad only to the next multiple of it.
+    stride: when given, and one rectangle fits all images, pad only to that, see `Letterbox.fit`.
     Returns a (batch, 3, height, width) float32 RGB array in [0, 1], and how to map back.
     """
     sizes = [_checked_size(image) for image in images]

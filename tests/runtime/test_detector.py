@@ -94,9 +94,10 @@ def test_a_dynamic_model_takes_other_sizes_and_rectangles() -> None:
     backend = Recorder()
     wide, tall = picture(128, 50), picture(50, 128)
     Detector(backend, imgsz=(96, 128))([wide])
-    Detector(backend, rect=True)([wide, wide])
-    Detector(backend, rect=True)([wide, tall])  # no common rectangle: the full size
-    assert backend.seen == [(1, 3, 96, 128), (2, 3, 32, 64), (2, 3, 64, 64)]
+    Detector(backend)([wide, wide])  # its own rectangle, with half a stride to spare
+    Detector(backend, rect=False)([wide, wide])
+    Detector(backend)([wide, tall])  # no common rectangle: the full size
+    assert backend.seen == [(1, 3, 96, 128), (2, 3, 32, 72), (2, 3, 64, 64), (2, 3, 64, 64)]
     with pytest.raises(UsageError, match="60x60 does not fit"):
         Detector(backend, imgsz=(60, 60))
 

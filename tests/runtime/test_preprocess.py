@@ -46,18 +46,18 @@ def test_boxes_are_cut_at_the_border_of_the_image(
 
 
 @given(sides, sides)
-def test_the_rectangle_is_the_smallest_that_holds_the_content(width: int, height: int) -> None:
+def test_the_rectangle_is_the_smallest_with_half_a_stride_to_spare(width: int, height: int) -> None:
     square = Letterbox.fit(Size(width, height), (640, 640))
     box = Letterbox.fit(Size(width, height), (640, 640), stride=32)
     assert box.content == square.content
     for side, content in zip(box.target, reversed(box.content), strict=True):
         assert side % 32 == 0
-        assert 0 <= side - content < 32
+        assert 16 <= side - content < 48
 
 
 def test_rectangles_are_used_when_one_fits_all() -> None:
     wide, tall = noise(128, 50), noise(50, 128)
-    assert preprocess([wide, wide], (64, 64), stride=8)[0].shape == (2, 3, 32, 64)
+    assert preprocess([wide, wide], (64, 64), stride=8)[0].shape == (2, 3, 32, 72)
     assert preprocess([wide, tall], (64, 64), stride=8)[0].shape == (2, 3, 64, 64)
     assert preprocess([], (64, 64), stride=8)[0].shape == (0, 3, 64, 64)
 
@@ -73,14 +73,30 @@ def test_the_same_bits_as_ultralytics(width: int, height: int, target: tuple[int
     padded = LetterBox(target)(image=image)
     expected = torch.from_numpy(padded).permute(2, 0, 1).flip(0).float().div_(255).numpy()
     assert np.array_equal(batch[0], expected)
-    rect, _ = preprocess([image], target, stride=32)
-    assert rect.shape[2:] == LetterBox(target, auto=True, stride=32)(image=image).shape[:2]
     # Boxes go back to where Ultralytics puts them.
     from ultralytics.utils.ops import scale_boxes
 
     xyxy = np.random.default_rng(1).uniform(-20, 660, (9, 4)).astype(np.float32)
     theirs = scale_boxes(target, xyxy.copy(), (height, width))
     assert box.to_image(xyxy) == pytest.approx(theirs, abs=1e-3)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 200), st.integers(1, 200))
+def test_the_rectangle_is_that_of_ultralytics_validator(width: int, height: int) -> None:
+    """Its data set scales the long side to imgsz, and gives the batch half a stride more."""
+    import cv2
+    from ultralytics.data.augment import LetterBox
+
+    image = noise(width, height)
+    batch, (box,) = preprocess([image], (96, 96), stride=32)
+    long = max(width, height)
+    content = [max(round(side * 96 / long), 1) for side in (height, width)]
+    shape = tuple(int(np.ceil(side / 32 + 0.5)) * 32 for side in content)
+    scaled = image if long == 96 else cv2.resize(image, content[::-1])
+    padded = LetterBox(shape, scaleup=False)(image=scaled)
+    assert box.target == shape
+    assert np.array_equal(batch[0], padded[..., ::-1].transpose(2, 0, 1) / np.float32(255))
 
 
 def test_a_batch_of_images_of_different_sizes() -> None:

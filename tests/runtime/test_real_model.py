@@ -32,7 +32,6 @@ def coco_model(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         {"conf": 0.25},
         {"conf": 0.05, "iou": 0.45, "classes": [0, 2, 5]},
-        {"conf": 0.25, "rect": True},
     ],
 )
 def test_the_same_detections_as_ultralytics(
