@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
 
 OFFICIAL = "yolo11n"
 
-EPOCHS = 10
+EPOCHS = 30
 IMGSZ = 320
 BATCH = 16
+_STRIDE = 32
 SPLIT = (0.8, 0.2, 0.0)
 
 
@@ -114,7 +116,14 @@ def quickstart(
         progress=show,
     )
     exported = export(trained.run, progress=show)
-    predicted = predict(trained.run, sample / "video.mp4", out=folder / "detections", progress=show)
+    video = sample / "video.mp4"
+    predicted = predict(
+        exported.path,
+        video,
+        imgsz=_side_for(video, dataset.folder, imgsz),
+        out=folder / "detections",
+        progress=show,
+    )
     write_pages(
         RunFolder(trained.run),
         pictures=trained.evaluation.pictures,
@@ -144,6 +153,18 @@ def _sample() -> Path:
             hint="Install detect-tl from a release or a checkout.",
         )
     return sample
+
+
+def _side_for(video: Path, dataset: Path, imgsz: int) -> int:
+    """Side of the input at which things in the video are as large as they were in training."""
+    from detect_tl.core.files import find_images, image_size
+    from detect_tl.runtime.sources import open_source
+
+    source = open_source(video)
+    source.close()
+    learned = max(image_size(find_images(dataset / "images" / "train")[0]))
+    seen = max(source.info.size or (learned,))
+    return math.ceil(seen * imgsz / learned / _STRIDE) * _STRIDE
 
 
 def _starting_point(progress: Progress) -> tuple[str, str]:
