@@ -116,14 +116,7 @@ def quickstart(
         progress=show,
     )
     exported = export(trained.run, progress=show)
-    video = sample / "video.mp4"
-    predicted = predict(
-        exported.path,
-        video,
-        imgsz=_side_for(video, dataset.folder, imgsz),
-        out=folder / "detections",
-        progress=show,
-    )
+    predicted = _on_video(sample / "video.mp4", folder, exported.path, imgsz, show)
     write_pages(
         RunFolder(trained.run),
         pictures=trained.evaluation.pictures,
@@ -132,15 +125,25 @@ def quickstart(
         exported=exported,
         predicted=predicted,
     )
+    seconds = time.monotonic() - began
     return QuickstartResult(
-        folder=folder,
-        weights=described,
-        dataset=dataset.folder,
-        trained=trained,
-        exported=exported,
-        predicted=predicted,
-        seconds=time.monotonic() - began,
+        folder, described, dataset.folder, trained, exported, predicted, seconds
     )
+
+
+def _on_video(
+    video: Path, folder: Path, model: Path, imgsz: int, progress: Progress
+) -> PredictResult:
+    """Detect where things are as large as they were in training, since the video is wider."""
+    from detect_tl.core.files import find_images, image_size
+    from detect_tl.runtime.sources import open_source
+
+    source = open_source(video)
+    source.close()
+    learned = max(image_size(find_images(folder / "dataset" / "images" / "train")[0]))
+    seen = max(source.info.size or (learned,))
+    side = math.ceil(seen * imgsz / learned / _STRIDE) * _STRIDE
+    return predict(model, video, imgsz=side, out=folder / "detections", progress=progress)
 
 
 def _sample() -> Path:
@@ -153,18 +156,6 @@ def _sample() -> Path:
             hint="Install detect-tl from a release or a checkout.",
         )
     return sample
-
-
-def _side_for(video: Path, dataset: Path, imgsz: int) -> int:
-    """Side of the input at which things in the video are as large as they were in training."""
-    from detect_tl.core.files import find_images, image_size
-    from detect_tl.runtime.sources import open_source
-
-    source = open_source(video)
-    source.close()
-    learned = max(image_size(find_images(dataset / "images" / "train")[0]))
-    seen = max(source.info.size or (learned,))
-    return math.ceil(seen * imgsz / learned / _STRIDE) * _STRIDE
 
 
 def _starting_point(progress: Progress) -> tuple[str, str]:

@@ -67,33 +67,43 @@ def exported(
 ) -> Path:
     """The ONNX file to run for a model, written now if there is none.
 
-    A run keeps it as best.onnx; that of any other checkpoint, or of another input size than the
-    model's own, goes to the user's cache, under the checksum of the checkpoint.
+    imgsz: (height, width) that it is to be run at; None: the model's own. A run keeps the file as
+    best.onnx; that of any other checkpoint goes to the user's cache, under its checksum, as does
+    that of a run whose best.onnx takes another size only.
     """
-    if files.onnx is not None and (imgsz is None or files.checkpoint is None):
+    as_it_is = files.checkpoint is None or imgsz is None
+    if files.onnx is not None and (as_it_is or _takes_any_size(files.onnx)):
         return files.onnx
     assert files.checkpoint is not None, "a model has one file or the other"
-    show = progress or Silent()
-    target = _default_out(files, files.checkpoint)
-    if files.run is None or imgsz is not None:
-        sides = imgsz or files.own_imgsz(trust=trust)
-        target = _cached_name(files.checkpoint, sides)
+    if files.run is not None and files.onnx is None:
+        target = files.run.onnx
+    else:
+        target = _cached_name(files.checkpoint)
         if target.is_file():
             return target
+    show = progress or Silent()
     show.say(f"exporting {files.checkpoint} to {target}, to detect without torch")
-    return export(files.name, target, imgsz=imgsz, trust=trust, progress=progress).path
+    return export(files.name, target, trust=trust, progress=progress).path
+
+
+def _takes_any_size(path: Path) -> bool:
+    from contextlib import closing
+
+    from detect_tl.runtime.backends import load_backend
+
+    with closing(load_backend(path, device="cpu")) as backend:
+        return backend.spec.dynamic
 
 
 def _default_out(files: ModelFiles, checkpoint: Path) -> Path:
     return files.run.onnx if files.run is not None else Path(f"{checkpoint.stem}.onnx")
 
 
-def _cached_name(checkpoint: Path, imgsz: int | tuple[int, int]) -> Path:
+def _cached_name(checkpoint: Path) -> Path:
     from detect_tl.core.files import sha256_file
     from detect_tl.transfer.fetch import cache_folder
 
-    sides = f"{imgsz}" if isinstance(imgsz, int) else f"{imgsz[0]}x{imgsz[1]}"
-    name = f"{checkpoint.stem}-{sha256_file(checkpoint)[:16]}-{sides}.onnx"
+    name = f"{checkpoint.stem}-{sha256_file(checkpoint)[:16]}.onnx"
     return cache_folder().parent / "onnx" / name
 
 
