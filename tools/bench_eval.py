@@ -6,9 +6,9 @@ The whole data set is scored four times: by Ultralytics' own validator, and by p
 our runtime with the checkpoint, with its ONNX export and with its fp16 export. Without arguments it
 takes the COCO data set and the weights that DETECT_TL_SHARED names.
 
-Both sides see the same truth, without crowd regions, which YOLO's label files cannot say, and the
-same square input. What is left of the difference is that pycocotools reads precision off at 101
-recalls as it stands, and Ultralytics interpolates between them.
+Both sides see the same truth, without crowd regions, which YOLO's label files cannot say, and each
+picture padded to its own rectangle. What is left of the difference is that pycocotools reads
+precision off at 101 recalls as it stands, and Ultralytics interpolates between them.
 
 Limits: checkpoint and validator within 0.01 mAP50-95, fp32 export and checkpoint within 0.002.
 """
@@ -85,18 +85,17 @@ def prepare(data: Path, names: list[str], folder: Path) -> Exam:
 
 
 def validator(weights: Path, exam: Exam, imgsz: int) -> tuple[float, float]:
-    """Ultralytics' own validator, on square input.
+    """Ultralytics' own validator, one picture at a time.
 
-    Its default pads a batch of pictures to the widest and the tallest of them, and so scores from
+    In larger batches it pads a picture to the widest and the tallest of them, and so scores from
     .512 to .523 on the same 128 photos, by the size of the batch alone.
     """
-    settings = {"plots": False, "workers": 0, "batch": 8, "verbose": False, "device": "cpu"}
+    settings = {"plots": False, "workers": 0, "batch": 1, "verbose": False, "device": "cpu"}
     work = exam.folder / "peer"
     with quiet():
         found = YOLO(str(weights)).val(
             data=str(exam.folder / "data.yaml"),
             imgsz=imgsz,
-            rect=False,
             project=str(work),
             **settings,
         )
@@ -122,7 +121,9 @@ def measure(weights: Path, data: Path, imgsz: int, folder: Path) -> dict[str, Sc
 
     def exported(precision: str) -> Backend:
         out = folder / f"{precision}.onnx"
-        result = export_onnx(checkpoint, out, images=pictures, imgsz=imgsz, precision=precision)
+        result = export_onnx(
+            checkpoint, out, images=pictures, imgsz=imgsz, dynamic=True, precision=precision
+        )
         print(f"{precision} parity: {result.parity.as_json()['worst']}", file=sys.stderr)
         return load_backend(out, device="cpu")
 
