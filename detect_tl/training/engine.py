@@ -53,7 +53,6 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         super().__init__(cfg, settings, _callbacks)
         if self.device.type == "cpu":
             use_all_cores()
-        self.csv = self.save_dir / "metrics.csv"
         self.plan: TransferPlan | None = None
         self.resume_state: dict[str, Any] | None = None
         self.add_callback("on_train_start", _Transfer._begin)

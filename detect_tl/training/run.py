@@ -184,6 +184,7 @@ def _carry_out(
     dataset = run.dataset()
     with quiet(), _memory_errors(config):
         trainer = TransferTrainer(overrides=_overrides(config, run, dataset))
+        trainer.csv = run.metrics
         if state is None:
             architecture = model_config(source.yaml, config.task)
             trainer.model = trainer.get_model(cfg=architecture, weights=source.model)
