@@ -21,7 +21,7 @@ Curves = Mapping[str, Sequence[float]]
 
 # Okabe and Ito's colours, which people with any colour vision can tell apart
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-_INK = "#6b7280"  # readable on white and on black: the report follows the reader's theme
+_INK = "#7d8590"  # readable on white and on black: the report follows the reader's theme
 
 
 _LOSSES = {
@@ -72,10 +72,16 @@ def panels(curves: Curves) -> list[Panel]:
     titles: dict[str, dict[str, tuple[float, ...]]] = {}
     for name, values in curves.items():
         place = _place(name)
-        if place and any(map(math.isfinite, values)):
+        if place and _tells(place[0], values):
             titles.setdefault(place[0], {})[place[1]] = tuple(values)
     ordered = sorted(titles, key=_rank)
     return [Panel(title, epochs, _distinct(titles[title])) for title in ordered]
+
+
+def _tells(title: str, values: Sequence[float]) -> bool:
+    """Whether a column says anything: a loss that the model does not have is 0 in every epoch."""
+    seen = [value for value in values if math.isfinite(value)]
+    return any(seen) if title.startswith("Loss") else bool(seen)
 
 
 def _distinct(lines: Mapping[str, tuple[float, ...]]) -> Mapping[str, tuple[float, ...]]:
