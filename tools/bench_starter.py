@@ -92,11 +92,11 @@ def measure(case: Case, data: Path, scratch: Path, seed: int, options: argparse.
     result = train(TrainConfig.parse(values))
     header, *lines = [line.split(",") for line in result.run.metrics.read_text().splitlines()]
     columns = [name.strip() for name in header]
-    by_key = {k: [float(line[columns.index(k)]) for line in lines] for k in _KEYS}
-    return Curve(*(by_key[k] for k in _KEYS), result.seconds / result.epochs)
-
-
-_KEYS = ("metrics/mAP50-95(B)", "metrics/mAP50(B)")
+    strict, loose = (
+        [float(line[columns.index(key)]) for line in lines]
+        for key in ("metrics/mAP50-95(B)", "metrics/mAP50(B)")
+    )
+    return Curve(strict, loose, result.seconds / result.epochs)
 
 
 def table(rows: list[tuple[str, list[Curve]]], epochs: int) -> list[str]:

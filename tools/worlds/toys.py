@@ -96,8 +96,8 @@ def _arrow(rng: Rng) -> list[Part]:
 
 def _cross(rng: Rng) -> list[Part]:
     w = rng.uniform(0.18, 0.34)
-    arm = path([(-w, -1), (w, -1), (w, -w)])
-    shape = np.concatenate([turned(arm, np.pi / 2 * i) for i in range(4)])
+    right = [(w, -1.0), (w, -w), (1.0, -w), (1.0, w), (w, w), (w, 1.0)]
+    shape = path([(-w, -1.0), *right, *((-x, -y) for x, y in right[:-1])])
     return [plate((rounded(shape, rng.uniform(0.02, 0.12)),), rng)]
 
 
