@@ -96,13 +96,22 @@ def _alike(
 
 
 def _ious(box: Float, boxes: Float) -> Float:
-    """Overlap of boxes grown by half a pixel, so that one without area is still like itself."""
-    grow = np.array([-0.5, -0.5, 0.5, 0.5], np.float32)
-    one, many = box + grow, boxes + grow
+    """Overlap of boxes, taken so that even a degenerate one is like itself.
+
+    They are grown by half a pixel, and corners in the wrong order, which a YOLO26 that is not
+    trained may give, are put into the right one.
+    """
+    one, many = _grown(box), _grown(boxes)
     sides = np.minimum(one[2:], many[:, 2:]) - np.maximum(one[:2], many[:, :2])
     shared = np.maximum(sides, 0).prod(axis=1)
     areas = (many[:, 2:] - many[:, :2]).prod(axis=1)
     return np.asarray(shared / (areas + (one[2:] - one[:2]).prod() - shared), np.float32)
+
+
+def _grown(boxes: Float) -> Float:
+    first, second = boxes[..., :2], boxes[..., 2:]
+    corners = np.minimum(first, second) - 0.5, np.maximum(first, second) + 0.5
+    return np.concatenate(corners, axis=-1, dtype=np.float32)
 
 
 def _mask_iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:

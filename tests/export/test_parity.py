@@ -124,6 +124,15 @@ def test_rows_of_an_end_to_end_model_may_change_places() -> None:
     assert report.box == 0.0
 
 
+@pytest.mark.parametrize("size", [(0, 0), (-6, 8), (0, 12)])
+def test_a_degenerate_box_is_like_itself_only(size: tuple[float, float]) -> None:
+    rows = [(20, 20, *size, 0.9, 0.1), *THREE[1:]]
+    assert measure_parity(Fixed(rows, END2END), Fixed(rows, END2END), PICTURES).problems == []
+    other = [(35, 20, *size, 0.9, 0.1), *THREE[1:]]
+    problems = measure_parity(Fixed(rows, END2END), Fixed(other, END2END), PICTURES).problems
+    assert any("no like" in problem for problem in problems)
+
+
 def test_models_that_find_nothing_pass_with_a_note() -> None:
     silent = [(*row[:4], 0.01, 0.02) for row in THREE]
     report = measure_parity(Fixed(silent), Fixed(silent), PICTURES)
