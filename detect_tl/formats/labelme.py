@@ -127,11 +127,26 @@ def _shapes(document: Mapping[str, Any], path: Path, report: Report) -> Iterator
             report.add("labelme.no-area", "warning", text, path)
             continue
         try:
-            yield _shape(shape, kind, size)
+            found = _shape(shape, kind, size)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             report.lost["objects-unreadable"] += 1
             what = f"it has no {error}" if isinstance(error, KeyError) else error
             report.add("labelme.bad-shape", "error", f"shape {place} is lost: {what}", path)
+            continue
+        if kind == "polygon" and _is_a_line(found.mask):
+            report.lost["shapes-without-area"] += 1
+            text = f"shape {place} is a polygon whose points lie on one line; it is left out"
+            report.add("labelme.no-area", "warning", text, path)
+            continue
+        yield found
+
+
+def _is_a_line(mask: Mask | None) -> bool:
+    """Whether an outline is a point or a line: a stray click, not an object."""
+    if not isinstance(mask, PolygonMask):
+        return False
+    points = np.concatenate(mask.parts)
+    return len(points) < 3 or int(np.linalg.matrix_rank(points - points[0])) < 2
 
 
 def _shape(shape: Mapping[str, Any], kind: str, size: Size | None) -> _Shape:

@@ -97,11 +97,20 @@ def test_shapes_without_an_area_are_counted(tmp_path: Path) -> None:
         shape("point", [[1, 1]]),
         shape("line", [[1, 1], [2, 2]]),
         shape("linestrip", [[1, 1], [2, 2]]),
+        shape("polygon", [[5, 5], [9, 9]]),  # a stray click
+        shape("polygon", [[5, 5], [7, 7], [9, 9]]),
+        shape("polygon", [[5, 5], [9, 9], [9, 5], [5, 9]]),  # crosses itself, but is no line
         shape("polygon", TRIANGLE),
     )
-    report = read(tmp_path).report
-    assert report.lost == {"shapes-point": 1, "shapes-line": 1, "shapes-linestrip": 1}
-    assert report.count("labelme.no-area") == 3
+    result = read(tmp_path)
+    assert result.report.lost == {
+        "shapes-point": 1,
+        "shapes-line": 1,
+        "shapes-linestrip": 1,
+        "shapes-without-area": 2,
+    }
+    assert result.report.count("labelme.no-area") == 5
+    assert len(list(result.dataset.instances())) == 2
 
 
 @pytest.mark.parametrize(
