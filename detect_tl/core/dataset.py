@@ -7,44 +7,30 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 
-from detect_tl.core.geometry import Box, Mask, Size
+import numpy as np
+
+from detect_tl.core.columns import InstanceTable, Rows
+from detect_tl.core.geometry import Size
 from detect_tl.core.model_spec import Task
+from detect_tl.core.objects import NO_ATTRIBUTES, Category, Instance, Json
 
-Json = str | int | float | bool | None | Sequence["Json"] | Mapping[str, "Json"]
+__all__ = [
+    "NO_ATTRIBUTES",
+    "SPLITS",
+    "Category",
+    "CategoryIndex",
+    "Dataset",
+    "Instance",
+    "Json",
+    "Sample",
+    "categories_of",
+    "renumber",
+]
 
 SPLITS = ("train", "val", "test")
-
-NO_ATTRIBUTES: Mapping[str, Json] = MappingProxyType({})
-
-
-@dataclass(frozen=True, slots=True)
-class Category:
-    """One class. Its id is its place in `Dataset.categories`."""
-
-    name: str
-    supercategory: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Instance:
-    """One annotated object.
-
-    category: index into `Dataset.categories`.
-    box: pixels of the upright image; always there, derived from the mask when the source has none.
-    mask: what the source gave, polygons or RLE; None when it gave a box only.
-    iscrowd: a group that evaluation ignores (COCO).
-    attributes: whatever else the source said of it ("difficult", "occluded", "group_id", …).
-    """
-
-    category: int
-    box: Box
-    mask: Mask | None = None
-    iscrowd: bool = False
-    attributes: Mapping[str, Json] = field(default_factory=lambda: NO_ATTRIBUTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +39,14 @@ class Sample:
 
     image: path of the file, as found on disk.
     size: of the image as a person sees it (EXIF orientation applied).
+    instances: its objects, as a tuple or as `Rows` of a table.
     split: "train", "val" or "test" when the source says so, else None.
     annotation: the file that described it; None for a background image without one.
     """
 
     image: Path
     size: Size
-    instances: tuple[Instance, ...] = ()
+    instances: Sequence[Instance] = ()
     split: str | None = None
     annotation: Path | None = None
 
@@ -81,14 +68,14 @@ class Dataset:
 
     @property
     def has_masks(self) -> bool:
-        return any(item.mask is not None for item in self.instances())
+        return any(masked for sample in self.samples for masked, _ in _kinds(sample.instances))
 
     @property
     def natural_task(self) -> Task:
         """ "segment" when at least half of the objects have a mask, crowds not counted."""
-        single = [item for item in self.instances() if not item.iscrowd]
-        masked = sum(item.mask is not None for item in single)
-        return "segment" if masked and 2 * masked >= len(single) else "detect"
+        kinds = Counter(kind for sample in self.samples for kind in _kinds(sample.instances))
+        masked, boxed = kinds[True, False], kinds[False, False]
+        return "segment" if masked and masked >= boxed else "detect"
 
     def instances(self) -> Iterator[Instance]:
         for sample in self.samples:
@@ -99,8 +86,30 @@ class Dataset:
 
     def objects_per_class(self) -> dict[str, int]:
         """Number of objects of every class, in the order of the ids, zeros included."""
-        counts = Counter(item.category for item in self.instances())
+        counts: Counter[int] = Counter()
+        for sample in self.samples:
+            counts.update(categories_of(sample.instances))
         return {name: counts[index] for index, name in enumerate(self.names)}
+
+
+def categories_of(instances: Sequence[Instance]) -> list[int]:
+    """The categories of objects, without making the objects that stand in columns."""
+    if isinstance(instances, Rows):
+        columns: list[int] = instances.table.category[instances.start : instances.stop].tolist()
+        return columns
+    return [item.category for item in instances]
+
+
+def _kinds(instances: Sequence[Instance]) -> Iterator[tuple[bool, bool]]:
+    """Of every object, whether it has a mask and whether it is a crowd."""
+    if not isinstance(instances, Rows):
+        yield from ((item.mask is not None, item.iscrowd) for item in instances)
+        return
+    table, rows = instances.table, range(instances.start, instances.stop)
+    rings = table.rings[rows.start : rows.stop].tolist()
+    crowds = table.crowd[rows.start : rows.stop].tolist()
+    for row, count, crowd in zip(rows, rings, crowds, strict=True):
+        yield count > 0 or row in table.others, crowd
 
 
 def renumber(
@@ -118,16 +127,39 @@ def renumber(
     if target == list(range(len(names))):
         return replace(dataset, categories=categories)
 
-    def moved(item: Instance) -> Instance:
-        index = target[item.category]
+    move = _Renumbering(target, dataset.names)
+    samples = tuple(replace(s, instances=move(s.instances)) for s in dataset.samples)
+    return Dataset(categories, samples)
+
+
+class _Renumbering:
+    """Gives objects their new categories, those of one table all at once."""
+
+    def __init__(self, target: Sequence[int | None], names: Sequence[str]) -> None:
+        self._target = target
+        self._names = names
+        self._tables: dict[int, tuple[InstanceTable, InstanceTable]] = {}
+
+    def __call__(self, instances: Sequence[Instance]) -> Sequence[Instance]:
+        """Raise KeyError for an object whose category has no place."""
+        if isinstance(instances, Rows):
+            return Rows(self._table(instances.table), instances.start, instances.stop)
+        return tuple(map(self._moved, instances))
+
+    def _moved(self, item: Instance) -> Instance:
+        index = self._target[item.category]
         if index is None:
-            raise KeyError(dataset.names[item.category])
+            raise KeyError(self._names[item.category])
         return item if index == item.category else replace(item, category=index)
 
-    samples = tuple(
-        replace(sample, instances=tuple(map(moved, sample.instances))) for sample in dataset.samples
-    )
-    return Dataset(categories, samples)
+    def _table(self, table: InstanceTable) -> InstanceTable:
+        if id(table) not in self._tables:
+            for category in np.unique(table.category).tolist():
+                if self._target[category] is None:
+                    raise KeyError(self._names[category])
+            moved = table.renumbered([-1 if t is None else t for t in self._target])
+            self._tables[id(table)] = table, moved  # the first is kept alive, and with it its id
+        return self._tables[id(table)][1]
 
 
 class CategoryIndex:
