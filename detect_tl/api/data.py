@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -103,6 +103,8 @@ def convert(
     *,
     to: Sequence[str] = ("yolo", "coco"),
     from_format: str | None = None,
+    annotations: str | None = None,
+    columns: Mapping[str, str] | None = None,
     split: Sequence[float] | None = None,
     seed: int = 0,
     link: Literal["copy", "hard", "soft"] = "copy",
@@ -111,20 +113,24 @@ def convert(
 ) -> ConvertResult:
     """Turn annotations in any known format into a dataset folder, whole or not at all.
 
-    to: names of the formats to write. split: fractions of train, val and test; None keeps the
-    splits of the source. link: how images get into the folder. task: "auto" writes outlines when
-    most objects have a mask.
+    to: names of the formats to write.
+    from_format: of the source, where it is not to be recognised. annotations: pattern of the
+    annotation files to read. columns: what the columns of a table hold, for example
+    {"image": "file", "label": "species"}.
+    split: fractions of train, val and test; None keeps the splits of the source. link: how images
+    get into the folder. task: "auto" writes outlines when most objects have a mask.
 
     Raises UsageError when `destination` is not empty, DataError for annotations that cannot be
     used, MachineError when the disk is full.
     """
     from detect_tl.curate import convert as room
+    from detect_tl.formats.options import ReadOptions
 
     made = room.convert(
         Path(source),
         Path(destination),
         to=to,
-        from_format=from_format,
+        reading=ReadOptions(from_format, annotations, columns),
         split=split,
         seed=seed,
         link=link,
@@ -180,16 +186,24 @@ class CheckResult:
 
 
 def check(
-    data: Path, *, from_format: str | None = None, progress: Progress | None = None
+    data: Path,
+    *,
+    from_format: str | None = None,
+    annotations: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
 ) -> CheckResult:
     """Read annotations and look for mistakes in them; nothing is changed.
+
+    from_format, annotations, columns: as in `convert`.
 
     Raises DataError when they cannot be read at all.
     """
     from detect_tl.curate.checks import check_dataset
     from detect_tl.formats.detect import read_dataset
+    from detect_tl.formats.options import ReadOptions
 
-    read = read_dataset(Path(data), from_format=from_format)
+    read = read_dataset(Path(data), options=ReadOptions(from_format, annotations, columns))
     found = check_dataset(read.dataset, progress=progress)
     read.report.extend(found.findings)
     return CheckResult(

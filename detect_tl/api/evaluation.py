@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from detect_tl.evaluation.metrics import Metrics
     from detect_tl.evaluation.pictures import Picture
     from detect_tl.evaluation.truth import Truth
+    from detect_tl.formats.options import ReadOptions
     from detect_tl.runtime.backends import Backend
 
 Split = Literal["train", "val", "test", "all"]
@@ -69,6 +70,8 @@ def evaluate(
     *,
     split: Split | None = None,
     from_format: str | None = None,
+    annotations: str | None = None,
+    columns: Mapping[str, str] | None = None,
     imgsz: int | tuple[int, int] | None = None,
     batch: int = BATCH,
     device: str = "",
@@ -81,16 +84,20 @@ def evaluate(
     model: run folder, .pt, .onnx or the name of weights. data: annotations in any format, or a
     dataset folder; None: what the run was trained on. split: None takes val, or the only one there
     is; data without splits is used as a whole.
+    from_format, annotations, columns: as in `convert`.
     imgsz: side of the input, or (height, width), in pixels; None: the model's own. pictures: how
     many images to give with their truth and the model's answers.
 
     Raises UsageError for a split that is not there, DataError and WeightsError for input that
     cannot be used.
     """
+    from detect_tl.formats.options import ReadOptions
+
     show = progress or Silent()
     files = find_model(model, trust=trust, progress=show)
     source = _data_of(files, data)
-    chosen, dataset = _read(source, split, from_format, show)
+    reading = ReadOptions(from_format, annotations, columns)
+    chosen, dataset = _read(source, split, reading, show)
     with _opened(files, imgsz, device, trust) as (backend, engine):
         exam = _exam(dataset, backend, _sides(imgsz))
         started = time.perf_counter()
@@ -183,13 +190,13 @@ def _data_of(files: ModelFiles, data: Path | None) -> Path:
 
 
 def _read(
-    source: Path, split: Split | None, from_format: str | None, progress: Progress
+    source: Path, split: Split | None, reading: ReadOptions, progress: Progress
 ) -> tuple[Split, Dataset]:
     """The data to evaluate on, and what its split is called."""
     from detect_tl.formats.detect import read_dataset
 
     with progress.step(f"Reading {source.name}"):
-        dataset = read_dataset(source, from_format=from_format).dataset
+        dataset = read_dataset(source, options=reading).dataset
     there = [name for name in _SPLITS if dataset.in_split(name)]
     if split == "all" or not there:
         return "all", dataset

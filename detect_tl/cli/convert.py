@@ -11,7 +11,7 @@ import click
 from detect_tl import api
 from detect_tl.api.data import ConvertResult
 from detect_tl.cli.describe import count_lines, counts_table, findings_lines
-from detect_tl.cli.options import PATH, from_option, seed_option, split_option, verb
+from detect_tl.cli.options import PATH, reading_options, seed_option, split_option, verb
 from detect_tl.cli.output import Output, Piece, pass_output
 from detect_tl.cli.params import CommaList
 
@@ -33,7 +33,7 @@ from detect_tl.cli.params import CommaList
     show_default=True,
     help="Formats to write, with commas between them.",
 )
-@from_option
+@reading_options
 @split_option
 @seed_option
 @click.option(

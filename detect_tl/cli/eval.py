@@ -13,8 +13,8 @@ from detect_tl.api.evaluation import BATCH, EvalResult
 from detect_tl.cli.options import (
     PATH,
     device_option,
-    from_option,
     imgsz_option,
+    reading_options,
     trust_option,
     verb,
 )
@@ -36,7 +36,7 @@ from detect_tl.cli.output import Output, Piece, Table, pass_output
     type=click.Choice(["train", "val", "test", "all"]),
     help="Part of the data; without splits, the whole.  [default: val, or the only one]",
 )
-@from_option
+@reading_options
 @imgsz_option
 @click.option(
     "--batch",

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import click
 
 from detect_tl.cli.output import Output
-from detect_tl.cli.params import IMGSZ, SPLIT
+from detect_tl.cli.params import COLUMNS, IMGSZ, SPLIT
 from detect_tl.cli.settings import config_values, refuse_unknown_variables, variables_of
 from detect_tl.core.errors import UsageError, did_you_mean
 
@@ -109,13 +109,28 @@ def _shared() -> list[click.Parameter]:
     ]
 
 
-def from_option(function: F) -> F:
-    return click.option(
-        "--from",
-        "from_format",
-        metavar="FORMAT",
-        help="Annotation format, see `detect-tl formats`.  [default: recognised]",
-    )(function)
+def reading_options(function: F) -> F:
+    """How DATA is read; the function gets `from_format`, `annotations` and `columns`."""
+    for option in (
+        click.option(
+            "--columns",
+            type=COLUMNS,
+            help="What the columns of a CSV file hold, such as image=file,label=species.",
+        ),
+        click.option(
+            "--annotations",
+            metavar="GLOB",
+            help="Read only annotation files called like this.  [default: all]",
+        ),
+        click.option(
+            "--from",
+            "from_format",
+            metavar="FORMAT",
+            help="Annotation format, see `detect-tl formats`.  [default: recognised]",
+        ),
+    ):
+        function = option(function)
+    return function
 
 
 def seed_option(function: F) -> F:

@@ -47,6 +47,27 @@ class CommaList(click.ParamType[tuple[str, ...]]):
         return words
 
 
+class ColumnNames(click.ParamType[dict[str, str]]):
+    """What a column holds and what it is called: image=file,label=species; a mapping in YAML."""
+
+    name = "FIELD=COLUMN,…"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, str]:
+        if isinstance(value, dict):
+            return {str(key): str(column) for key, column in value.items()}
+        columns: dict[str, str] = {}
+        for part in str(value).split(","):
+            key, equals, column = (word.strip() for word in part.partition("="))
+            if not (key and equals and column):
+                self.fail(f"{part!r} is not of the form image=file", param, ctx)
+            if key in columns:
+                self.fail(f"{key!r} is given twice", param, ctx)
+            columns[key] = column
+        return columns
+
+
 class ImageSize(click.ParamType[tuple[int, int]]):
     """One side of the input in pixels, or HEIGHTxWIDTH; multiples of 32."""
 
@@ -82,3 +103,4 @@ class Layers(click.ParamType[str | tuple[int, ...]]):
 SPLIT = SplitFractions()
 LAYERS = Layers()
 IMGSZ = ImageSize()
+COLUMNS = ColumnNames()

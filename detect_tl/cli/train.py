@@ -14,7 +14,7 @@ from detect_tl.api.training import TrainResult
 from detect_tl.cli.errors import resumable
 from detect_tl.cli.options import PATH, Command, verb
 from detect_tl.cli.output import Output, Piece, Table, pass_output
-from detect_tl.cli.params import LAYERS, SPLIT
+from detect_tl.cli.params import COLUMNS, LAYERS, SPLIT
 from detect_tl.training.config import TrainConfig
 
 
@@ -54,6 +54,7 @@ _METAVARS = {
     "freeze": "backbone|neck|none|N",
     "weights": "NAME|FILE",
     "from_format": "FORMAT",
+    "annotations": "GLOB",
     "out": "DIR",
 }
 
@@ -93,6 +94,8 @@ def _kind(name: str, field: FieldInfo) -> Any:
         return SPLIT
     if name == "freeze":
         return LAYERS
+    if name == "columns":
+        return COLUMNS
     kinds = get_args(field.annotation) or (field.annotation,)
     for known in (bool, int, float):
         if known in kinds:

@@ -37,6 +37,7 @@ from detect_tl.curate.split import SplitPlan, plan_split
 from detect_tl.curate.stats import summary
 from detect_tl.formats.base import Writer, format_names, load_format
 from detect_tl.formats.detect import ReadResult, read_dataset
+from detect_tl.formats.options import RECOGNISE, ReadOptions
 from detect_tl.formats.prepared import PROVENANCE, TOOL
 
 Link = Literal["copy", "hard", "soft"]
@@ -69,7 +70,7 @@ def convert(
     destination: Path,
     *,
     to: Sequence[str] = DEFAULT_FORMATS,
-    from_format: str | None = None,
+    reading: ReadOptions = RECOGNISE,
     split: Sequence[float] | None = None,
     seed: int = 0,
     link: Link = "copy",
@@ -78,7 +79,7 @@ def convert(
 ) -> ConvertResult:
     """Read annotations, mend them, divide the images and write a data set folder.
 
-    to: names of the formats to write. from_format: read only this one.
+    to: names of the formats to write. reading: what is known of the source.
     split: shares of train, val and test; None honours the splits of the source.
     link: whether images are copied, hard-linked or sym-linked.
     task: "segment" writes outlines, "detect" boxes; "auto" takes what most objects have.
@@ -89,11 +90,17 @@ def convert(
     writers = _writers(to)
     _check_options(source, destination, link, task)
     with progress.step(f"Reading {source.name}"):
-        read = read_dataset(source, from_format=from_format)
+        read = read_dataset(source, options=reading)
     chosen: Task = read.dataset.natural_task if task == "auto" else task
     plan, divided = _curate(read, chosen, split, seed, progress)
     planned = _in_order(divided, read.root, read.report)
-    options = {"to": list(to), "split": list(split) if split else None, "seed": seed, "link": link}
+    options = {
+        "to": list(to),
+        "split": list(split) if split else None,
+        "seed": seed,
+        "link": link,
+        **reading.as_json(),
+    }
     with atomic_folder(destination) as folder:
         samples = _place_images(planned, folder, link, read.report, progress)
         placed = replace(divided, samples=samples)

@@ -45,6 +45,7 @@ class Format:
     write: describes a dataset whose images already lie at `folder/images/<split>/<name>`, for a
         task; adds what got lost to the report. None for a format that is only read.
     losses: what `write` cannot keep, by the name under which it counts it in `Report.lost`.
+    options: what `read` heeds of `source.options` beyond what all formats do ("columns").
     """
 
     name: str
@@ -54,6 +55,7 @@ class Format:
     read: Reader
     write: Writer | None = None
     losses: Mapping[str, str] = field(default_factory=dict)
+    options: frozenset[str] = frozenset()
 
 
 def format_names() -> list[str]:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from detect_tl.core.dataset import Dataset
-from detect_tl.core.errors import DataError
+from detect_tl.core.errors import DataError, UsageError
 from detect_tl.core.findings import Report
 from detect_tl.formats import prepared
 from detect_tl.formats.base import Format, Sniff, load_format, load_formats
+from detect_tl.formats.options import RECOGNISE, ReadOptions
 from detect_tl.formats.prepared import is_prepared
 from detect_tl.formats.source import Source
 
@@ -42,23 +43,23 @@ class ReadResult:
 
 
 def read_dataset(
-    path: Path, *, from_format: str | None = None, report: Report | None = None
+    path: Path, *, options: ReadOptions = RECOGNISE, report: Report | None = None
 ) -> ReadResult:
     """Read annotations in any format, or a data set folder that `convert` wrote.
 
-    from_format: name of a format, to read only the files of that one.
+    options: what is known of them; with any of it, a data set folder is read like any other.
     Raises DataError when there is nothing to read, when formats are mixed, or when a file cannot
-    be used; UsageError for an unknown format name.
+    be used; UsageError for an unknown format name or options that do not fit the source.
     """
     report = Report() if report is None else report
-    if from_format is None and is_prepared(path):
+    if options == RECOGNISE and is_prepared(path):
         dataset = prepared.read_prepared(path, report)
         files = tuple(prepared.annotation_files(path))
         explanation = f"{prepared.NAME}: it has {prepared.PROVENANCE} and annotations/"
         result = ReadResult(dataset, report, "prepared", explanation, files, path)
     else:
-        source = Source(path)
-        choice = choose(source, from_format)
+        source = Source(path, options)
+        choice = choose(source)
         dataset = choice.format.read(source, report)
         result = ReadResult(
             dataset, report, choice.format.name, choice.explanation, choice.files, source.root
@@ -67,13 +68,16 @@ def read_dataset(
     return result
 
 
-def choose(source: Source, from_format: str | None = None) -> Choice:
-    """Decide which format a source is in.
+def choose(source: Source) -> Choice:
+    """Decide which format a source is in, among those that understand the options it came with.
 
-    Raises DataError when none fits, or when several do and none was asked for.
+    Raises DataError when none fits, or when several do and none was asked for; UsageError when
+    the one that was asked for does not understand an option.
     """
-    if from_format is not None:
-        asked = load_format(from_format)
+    special = source.options.special
+    if source.options.from_format is not None:
+        asked = load_format(source.options.from_format)
+        _refuse_options(asked, special)
         found = asked.sniff(source)
         if not found.matches:
             raise DataError(
@@ -82,7 +86,10 @@ def choose(source: Source, from_format: str | None = None) -> Choice:
                 hint="Leave out --from to have the format recognised.",
             )
         return Choice(asked, found.files, f"{asked.title}, as asked for: {found.reason}")
-    sniffed = [(candidate, candidate.sniff(source)) for candidate in load_formats()]
+    able = [candidate for candidate in load_formats() if special <= candidate.options]
+    if not able:
+        raise UsageError(f"no format on offer understands {_flags(special)}")
+    sniffed = [(candidate, candidate.sniff(source)) for candidate in able]
     fits = [(candidate, found) for candidate, found in sniffed if found.matches]
     if not fits:
         raise _nothing(source, sniffed)
@@ -92,6 +99,20 @@ def choose(source: Source, from_format: str | None = None) -> Choice:
     others = [f"not {f.title}: {s.reason}" for f, s in sniffed if f is not chosen]
     explanation = "; ".join([f"{chosen.title}: {found.reason}", *others])
     return Choice(chosen, found.files, explanation)
+
+
+def _refuse_options(asked: Format, special: frozenset[str]) -> None:
+    unknown = special - asked.options
+    if unknown:
+        able = [f.name for f in load_formats() if unknown <= f.options]
+        raise UsageError(
+            f"{asked.title} does not understand {_flags(unknown)}",
+            hint=f"These do: {', '.join(able)}" if able else "",
+        )
+
+
+def _flags(options: frozenset[str]) -> str:
+    return " and ".join(f"--{name}" for name in sorted(options))
 
 
 def _nothing(source: Source, sniffed: list[tuple[Format, Sniff]]) -> DataError:

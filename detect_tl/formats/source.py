@@ -6,9 +6,10 @@ import re
 from functools import cached_property
 from pathlib import Path
 
-from detect_tl.core.errors import DataError
+from detect_tl.core.errors import DataError, UsageError
 from detect_tl.core.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, walk_files
 from detect_tl.formats.images import ImageIndex
+from detect_tl.formats.options import RECOGNISE, ReadOptions
 
 _PEEK = 16 * 1024
 _ARCHIVES = frozenset(".7z .bz2 .gz .rar .tar .tgz .xz .zip".split())
@@ -24,24 +25,39 @@ class Source:
 
     path: what the user named. root: the folder in which images are looked for.
     files: every file below `root` in a stable order, hidden ones left out.
+    options: what the user said about it.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Raise DataError when `path` does not exist or cannot be annotations."""
+    def __init__(self, path: Path, options: ReadOptions = RECOGNISE) -> None:
+        """Raise DataError when `path` does not exist or cannot be annotations, and UsageError
+        when no file is of the kind that `options.annotations` asks for."""
         _refuse(path)
+        self.options = options
         self.path = path if path.is_dir() else path.absolute()
         self.root = path if path.is_dir() else _root_of(self.path)
         self.files = tuple(walk_files(self.root))
+        self._wanted = self._annotation_files()
         self._peeks: dict[Path, bytes] = {}
+
+    def _annotation_files(self) -> tuple[Path, ...]:
+        files = self.files if self.path.is_dir() else (self.path,)
+        wanted = tuple(p for p in files if self.options.wants(self.short(p)))
+        if not wanted and self.options.annotations is not None:
+            raise UsageError(
+                f"--annotations {self.options.annotations}: none of the {len(files)} files"
+                f" of {self.path} is called like that",
+                hint="Give a name such as 'train*.json', or the end of a path below the source.",
+            )
+        return wanted
 
     @cached_property
     def images(self) -> ImageIndex:
         return ImageIndex([p for p in self.files if p.suffix.lower() in IMAGE_SUFFIXES])
 
     def candidates(self, *suffixes: str) -> list[Path]:
-        """Files that may be annotations: those with a suffix, or the one file the user named."""
-        files = self.files if self.path.is_dir() else (self.path,)
-        return [p for p in files if p.suffix.lower() in suffixes]
+        """Files with a suffix that may be annotations: all below `root`, or the one file that the
+        user named; only those that `--annotations` asks for."""
+        return [p for p in self._wanted if p.suffix.lower() in suffixes]
 
     def peek(self, path: Path) -> bytes:
         """The first and the last 16 KiB of a file, enough to tell formats apart."""

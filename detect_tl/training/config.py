@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from detect_tl.core.errors import UsageError, did_you_mean
 from detect_tl.core.model_spec import Task
+from detect_tl.formats.options import ReadOptions
 
 FreezeSpec = Literal["none", "backbone", "neck"] | int | tuple[int, ...]
 
@@ -51,11 +52,22 @@ class TrainConfig(BaseModel):
     workers: int = Field(8, ge=0, description="loader processes; a CPU run needs none")
     trust: bool = Field(False, description="load a checkpoint that asks for unknown classes")
     from_format: str | None = Field(None, description="annotation format; None: recognised")
+    annotations: str | None = Field(
+        None, description="read only annotation files called like this; None: all"
+    )
+    columns: dict[str, str] | None = Field(
+        None, description="what the columns of a CSV file hold, such as image=file,label=species"
+    )
     split: tuple[float, ...] | None = Field(
         None,
         description="train, val, test fractions; None: the source's own splits, else 0.8,0.1,0.1",
     )
     out: Path = Field(Path("runs/train"), description="run folder to write")
+
+    @property
+    def reading(self) -> ReadOptions:
+        """How `data` is read where it is raw annotations."""
+        return ReadOptions(self.from_format, self.annotations, self.columns)
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> TrainConfig:

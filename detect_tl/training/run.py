@@ -23,6 +23,7 @@ from detect_tl.core.files import (
 from detect_tl.core.model_spec import Task
 from detect_tl.core.progress import Progress, Silent
 from detect_tl.curate.convert import convert
+from detect_tl.formats.options import RECOGNISE
 from detect_tl.formats.prepared import PROVENANCE, is_prepared
 from detect_tl.models.checkpoint import Checkpoint, load_checkpoint
 from detect_tl.models.yolo import model_config, quiet
@@ -127,14 +128,14 @@ def check_device(device: str) -> None:
 
 def _prepare(config: TrainConfig, scratch: Path, progress: Progress) -> dict[str, Any]:
     """Describe the dataset folder, after converting raw annotations into `scratch`."""
-    if is_prepared(config.data):
+    if is_prepared(config.data) and config.reading == RECOGNISE:
         folder, recorded = config.data, str(config.data.resolve())
     else:
         folder, recorded = scratch / "dataset", "dataset"
         convert(
             config.data,
             folder,
-            from_format=config.from_format,
+            reading=config.reading,
             split=config.split,
             seed=config.seed,
             task=config.task,

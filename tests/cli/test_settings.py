@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from detect_tl.formats.options import ReadOptions
 from detect_tl.training.config import TrainConfig
 from tests.cli.conftest import Run, refused
 
@@ -65,13 +66,23 @@ def test_a_file_holds_every_kind_of_value(trained: Any, tmp_path: Path) -> None:
     file = tmp_path / "settings.yaml"
     file.write_text(
         "data: pictures\nfreeze: [0, 1]\nsplit: [0.7, 0.3]\nclose-mosaic: 2\namp: false\n"
-        "from: voc\nlr: 0.001\nout: runs/a\n"
+        "from: voc\nlr: 0.001\nout: runs/a\nannotations: '*.csv'\ncolumns: {image: file}\n"
     )
     config = TrainConfig.parse(trained("--config", file))
     assert config.freeze == (0, 1)
     assert config.split == (0.7, 0.3, 0.0)
     assert (config.close_mosaic, config.amp, config.from_format) == (2, False, "voc")
     assert (config.lr, config.out, config.data) == (0.001, Path("runs/a"), Path("pictures"))
+    assert config.reading == ReadOptions("voc", "*.csv", {"image": "file"})
+
+
+def test_columns_are_pairs(trained: Any, run: Run) -> None:
+    settings = trained("pictures", "--columns", "image=file, label = species")
+    assert settings["columns"] == {"image": "file", "label": "species"}
+    for wrong in ("image", "=file", "image=a,image=b"):
+        result = run("train", "pictures", "--columns", wrong)
+        assert result.exit_code == 2
+        assert "--columns" in result.stderr
 
 
 def test_the_configuration_of_a_run_can_be_given_again(trained: Any, tmp_path: Path) -> None:

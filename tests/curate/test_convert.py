@@ -17,9 +17,10 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from detect_tl.core.errors import DataError, MachineError, UsageError
-from detect_tl.curate import convert as room
+from detect_tl.curate import folder as room
 from detect_tl.curate.convert import convert
 from detect_tl.formats.detect import is_prepared, read_dataset
+from detect_tl.formats.options import ReadOptions
 from tests.formats.makers import coco, image, labelme, text, voc, voc_object
 
 CAT, DOG = voc_object("cat", 10, 20, 30, 40), voc_object("dog", 50, 10, 90, 70)
@@ -96,7 +97,7 @@ def test_what_was_written_is_in_the_result_and_reads_back(boxes: Path, tmp_path:
         assert (before.image, before.size, before.split) == (after.image, after.size, after.split)
         assert before.instances == after.instances
         assert before.image.is_file()
-    again = read_dataset(result.folder, from_format="yolo").dataset
+    again = read_dataset(result.folder, options=ReadOptions("yolo")).dataset
     assert again.objects_per_class() == back.dataset.objects_per_class()
 
 
@@ -304,7 +305,7 @@ def test_a_destination_inside_the_source_is_refused(
         ({"link": "sym"}, "unknown way to link 'sym'"),
         ({"task": "pose"}, "unknown task 'pose'"),
         ({"split": (0.9, 0.2)}, "impossible"),
-        ({"from_format": "cocoo"}, "unknown format 'cocoo'"),
+        ({"reading": ReadOptions("cocoo")}, "unknown format 'cocoo'"),
     ],
 )
 def test_options_that_cannot_be_met(

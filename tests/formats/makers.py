@@ -12,6 +12,7 @@ from PIL import Image
 
 from detect_tl.core.findings import Report
 from detect_tl.formats.detect import ReadResult, read_dataset
+from detect_tl.formats.options import ReadOptions
 
 _ORIENTATION = 0x0112
 
@@ -72,5 +73,5 @@ def labelme(path: Path, image_path: str, shapes: Sequence[dict[str, Any]], **mor
     return document(path, {"version": "5.0", "shapes": list(shapes), **value, **more})
 
 
-def read(path: Path, from_format: str | None = None) -> ReadResult:
-    return read_dataset(path, from_format=from_format, report=Report())
+def read(path: Path, from_format: str | None = None, **options: Any) -> ReadResult:
+    return read_dataset(path, options=ReadOptions(from_format, **options), report=Report())

@@ -9,6 +9,7 @@ import pytest
 from detect_tl.core.errors import DataError, MachineError, UsageError
 from detect_tl.formats import base
 from detect_tl.formats.detect import read_dataset
+from detect_tl.formats.options import ReadOptions
 from detect_tl.formats.source import Source, split_name
 from tests.formats.makers import coco, image, labelme, read, text, voc, voc_object
 
@@ -97,7 +98,45 @@ def test_what_is_no_folder_of_annotations(tmp_path: Path, name: str, words: str)
 
 def test_a_report_can_be_handed_in(tmp_path: Path) -> None:
     mixed(tmp_path)
-    assert read_dataset(tmp_path, from_format="voc").report.read["images"] == 1
+    assert read_dataset(tmp_path, options=ReadOptions("voc")).report.read["images"] == 1
+
+
+@pytest.mark.parametrize(
+    ("wanted", "kept"),
+    [
+        ("a.json", {"one/a.json"}),
+        ("*.json", {"one/a.json", "two/b.json"}),
+        ("one/*", {"one/a.json"}),
+        ("*/b.json", {"two/b.json"}),
+        ("tw*.json", {"two/b.json"}),
+    ],
+)
+def test_only_the_annotation_files_asked_for(tmp_path: Path, wanted: str, kept: set[str]) -> None:
+    image(tmp_path / "images/a.jpg")
+    image(tmp_path / "images/b.jpg")
+    for name in ("one/a", "two/b"):
+        coco(tmp_path / f"{name}.json", [(1, f"{name[-1]}.jpg")], [])
+    files = read(tmp_path, annotations=wanted).files
+    assert {p.relative_to(tmp_path).as_posix() for p in files} == kept
+
+
+def test_a_pattern_chooses_between_formats(tmp_path: Path) -> None:
+    mixed(tmp_path)
+    assert read(tmp_path, annotations="*.xml").format == "voc"
+
+
+@pytest.mark.parametrize("path", ["", "a.json"])
+def test_a_pattern_that_no_file_answers_to(tmp_path: Path, path: str) -> None:
+    mixed(tmp_path)
+    with pytest.raises(UsageError, match=r"--annotations b\*: none of the \d files") as caught:
+        read(tmp_path / path, annotations="b*")
+    assert caught.value.hint
+
+
+def test_columns_mean_nothing_to_a_format_without_columns(tmp_path: Path) -> None:
+    mixed(tmp_path)
+    with pytest.raises(UsageError, match="Pascal VOC does not understand --columns"):
+        read(tmp_path, "voc", columns={"image": "file"})
 
 
 def test_large_files_are_recognised_by_their_ends(tmp_path: Path) -> None:
