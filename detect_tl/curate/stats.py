@@ -6,7 +6,6 @@ from typing import Any
 
 from detect_tl.core.dataset import SPLITS, Dataset
 from detect_tl.core.findings import Report
-from detect_tl.curate.split import SplitPlan
 
 
 def class_table(dataset: Dataset) -> dict[str, dict[str, dict[str, int]]]:
@@ -37,12 +36,12 @@ def split_table(dataset: Dataset) -> dict[str, dict[str, int]]:
     return table
 
 
-def summary(dataset: Dataset, report: Report, plan: SplitPlan) -> dict[str, Any]:
-    """What report.json says of a conversion."""
+def summary(dataset: Dataset, report: Report, split_reason: str) -> dict[str, Any]:
+    """What report.json says of a data set folder."""
     return {
         "images": len(dataset),
         "objects": sum(len(s.instances) for s in dataset.samples),
-        "split_reason": plan.reason,
+        "split_reason": split_reason,
         "splits": split_table(dataset),
         "classes": class_table(dataset),
         **report.as_json(),
