@@ -5,21 +5,30 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
+
+from detect_tl.core.geometry import Box
 
 Severity = Literal["error", "warning", "info"]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing noticed. `code` is dotted, area first: "voc.bad-number", "box.zero-area"."""
+    """One thing noticed. `code` is dotted, area first: "voc.bad-number", "box.zero-area".
+
+    path, line: the file that says so, and where in it.
+    image, box: the picture that shows it, and the place in it (upright pixels); for report pages.
+    """
 
     code: str
     severity: Severity
     message: str
     path: Path | None = None
     line: int | None = None
+    image: Path | None = None
+    box: Box | None = None
 
     def __str__(self) -> str:
         where = f"{self.path}:{self.line}: " if self.path and self.line else f"{self.path}: "
@@ -32,6 +41,8 @@ class Finding:
             "message": self.message,
             "path": str(self.path) if self.path else None,
             "line": self.line,
+            "image": str(self.image) if self.image else None,
+            "box": None if self.box is None else _plain(self.box),
         }
 
 
@@ -55,8 +66,11 @@ class Report:
         message: str,
         path: Path | None = None,
         line: int | None = None,
+        *,
+        image: Path | None = None,
+        box: Box | None = None,
     ) -> None:
-        self.findings.append(Finding(code, severity, message, path, line))
+        self.findings.append(Finding(code, severity, message, path, line, image, box))
 
     def merge(self, other: Report) -> None:
         """Take over the findings and the counts of another step."""
@@ -71,7 +85,7 @@ class Report:
         def short(path: Path | None) -> Path | None:
             return path.relative_to(root) if path and path.is_relative_to(root) else path
 
-        findings = [replace(f, path=short(f.path)) for f in self.findings]
+        findings = [replace(f, path=short(f.path), image=short(f.image)) for f in self.findings]
         return Report(findings, self.read, self.changed, self.lost)
 
     def extend(self, findings: Iterable[Finding]) -> None:
@@ -96,3 +110,8 @@ class Report:
             "findings_by_code": self.by_code(),
             "findings": [f.as_json() for f in self.findings],
         }
+
+
+def _plain(box: Box) -> list[float | None]:
+    """The numbers of a box, None for those that JSON cannot hold (infinity, not a number)."""
+    return [float(value) if isfinite(value) else None for value in box]

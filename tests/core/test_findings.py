@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from detect_tl.core.findings import Finding, Report
+from detect_tl.core.geometry import Box
 
 
 def test_a_finding_reads_like_a_compiler_message() -> None:
@@ -46,3 +47,15 @@ def test_paths_in_a_report_can_be_made_relative() -> None:
     short = report.relative_to(Path("/data/set"))
     assert [f.path for f in short.findings] == [Path("x.xml"), Path("/elsewhere/y.xml"), None]
     assert report.findings[0].path == Path("/data/set/x.xml")
+
+
+def test_a_finding_can_name_the_picture_and_the_place_that_show_it() -> None:
+    report = Report()
+    box = Box(1, 2, float("inf"), 4)
+    report.add("a", "info", "…", Path("/d/x.xml"), 3, image=Path("/d/x.jpg"), box=box)
+    short = report.relative_to(Path("/d")).findings[0]
+    assert short.image == Path("x.jpg")
+    assert short.box == box
+    assert short.as_json()["image"] == "x.jpg"
+    assert short.as_json()["box"] == [1, 2, None, 4]  # JSON has no infinity
+    assert Finding("x.y", "info", "words").as_json()["box"] is None
