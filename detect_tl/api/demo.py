@@ -135,12 +135,13 @@ def _on_video(
     video: Path, folder: Path, model: Path, imgsz: int, progress: Progress
 ) -> PredictResult:
     """Detect where things are as large as they were in training, since the video is wider."""
-    from detect_tl.core.files import find_images, image_size
+    from detect_tl.core.files import find_images
+    from detect_tl.core.image_header import read_header
     from detect_tl.runtime.sources import open_source
 
     source = open_source(video)
     source.close()
-    learned = max(image_size(find_images(folder / "dataset" / "images" / "train")[0]))
+    learned = max(read_header(find_images(folder / "dataset" / "images" / "train")[0]).size)
     seen = max(source.info.size or (learned,))
     side = math.ceil(seen * imgsz / learned / _STRIDE) * _STRIDE
     return predict(model, video, imgsz=side, out=folder / "detections", progress=progress)

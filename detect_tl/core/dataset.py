@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from detect_tl.core.columns import InstanceTable, Rows
 from detect_tl.core.geometry import Size
+from detect_tl.core.image_header import ImageHeader
 from detect_tl.core.model_spec import Task
 from detect_tl.core.objects import NO_ATTRIBUTES, Category, Instance, Json
 
@@ -42,6 +43,7 @@ class Sample:
     instances: its objects, as a tuple or as `Rows` of a table.
     split: "train", "val" or "test" when the source says so, else None.
     annotation: the file that described it; None for a background image without one.
+    header: what the file's two ends tell, where they have been looked at already.
     """
 
     image: Path
@@ -49,6 +51,7 @@ class Sample:
     instances: Sequence[Instance] = ()
     split: str | None = None
     annotation: Path | None = None
+    header: ImageHeader | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, hashes, and image headers."""
+"""Files and folders that appear whole or not at all, and hashes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,9 @@ from typing import Any
 import orjson
 
 from detect_tl.core.errors import DataError, MachineError, UsageError
-from detect_tl.core.geometry import Size
 
 IMAGE_SUFFIXES = frozenset(".bmp .dng .jpeg .jpg .jp2 .mpo .png .tif .tiff .webp".split())
 VIDEO_SUFFIXES = frozenset(".asf .avi .gif .m4v .mkv .mov .mp4 .mpeg .mpg .ts .webm .wmv".split())
-
-_EXIF_ORIENTATION = 0x0112
-_EXIF_SIDEWAYS = frozenset({5, 6, 7, 8})
 
 
 @contextmanager
@@ -154,38 +150,6 @@ def walk_files(folder: Path) -> Iterator[Path]:
         for name in sorted(files):
             if not name.startswith("."):
                 yield Path(root, name)
-
-
-def image_size(path: Path) -> Size:
-    """Size of an image as a person sees it (EXIF orientation applied), from its header alone.
-
-    Raises DataError when the file is missing or is no image.
-    """
-    return image_header(path)[0]
-
-
-def image_header(path: Path) -> tuple[Size, int]:
-    """Upright size and EXIF orientation (1 when there is none); raise DataError if unreadable."""
-    import warnings
-
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # odd metadata, and aerial images of 100 megapixels
-            with Image.open(path) as image:
-                width, height = image.size
-                orientation = int(image.getexif().get(_EXIF_ORIENTATION, 1) or 1)
-                if image.format == "TIFF" and orientation in _EXIF_SIDEWAYS:
-                    width, height = height, width  # Pillow turns the size of this format itself
-    except FileNotFoundError as error:
-        raise DataError("the image is missing", path=path) from error
-    except UnidentifiedImageError as error:
-        raise DataError("not an image, whatever its name says", path=path) from error
-    except (Image.DecompressionBombError, OSError, ValueError, TypeError, SyntaxError) as error:
-        raise DataError(f"not a readable image: {error}", path=path) from error
-    upright = Size(height, width) if orientation in _EXIF_SIDEWAYS else Size(width, height)
-    return upright, orientation
 
 
 def place_file(source: Path, target: Path, link: str = "copy") -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from detect_tl.core.errors import UsageError
-from detect_tl.core.files import image_size
+from detect_tl.core.image_header import read_header
 from detect_tl.core.images import Image, read_image
 
 GATE_IMAGES = 8
@@ -50,7 +50,7 @@ def _evenly(paths: Sequence[Path], count: int) -> list[Path]:
 
 
 def _aspect(path: Path) -> float:
-    size = image_size(path)
+    size = read_header(path).size
     return size.width / size.height
 
 

@@ -84,7 +84,7 @@ class Frame:
 def frame_of(header: tuple[Size, int], declared: Size | None, extent: Box | None = None) -> Frame:
     """Decide how the coordinates of an annotation lie on its image.
 
-    header: upright size and EXIF orientation of the image (`core.files.image_header`).
+    header: upright size and EXIF orientation of the image (`core.image_header`).
     declared: the size in the annotation; None or with a zero when it gives none.
     extent: the box around all its coordinates; evidence when the sizes disagree.
     """

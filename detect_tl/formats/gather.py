@@ -8,9 +8,9 @@ from pathlib import Path
 
 from detect_tl.core.dataset import CategoryIndex, Dataset, Instance, Sample, renumber
 from detect_tl.core.errors import DataError
-from detect_tl.core.files import image_header
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Box, Size
+from detect_tl.core.image_header import ImageHeader, read_header
 from detect_tl.formats.frame import Frame, frame_of
 from detect_tl.formats.source import Source
 
@@ -35,7 +35,7 @@ class Gatherer:
         self.source = source
         self.report = report
         self._samples: dict[Path, Sample] = {}
-        self._headers: dict[Path, tuple[Size, int] | None] = {}
+        self._headers: dict[Path, ImageHeader | None] = {}
 
     def find(
         self,
@@ -81,11 +81,11 @@ class Gatherer:
             text = f"image {name!r} is missing; its {objects} objects are lost"
             self.report.add("image.missing", "error", text, annotation)
 
-    def header(self, image: Path, objects: int = 0) -> tuple[Size, int] | None:
-        """Upright size and EXIF orientation; None, reported once, when it is not readable."""
+    def header(self, image: Path, objects: int = 0) -> ImageHeader | None:
+        """What the ends of the file tell; None, reported once, when it is not readable."""
         if image not in self._headers:
             try:
-                self._headers[image] = image_header(image)
+                self._headers[image] = read_header(image)
             except DataError as error:
                 self._headers[image] = None
                 self.report.lost["images"] += 1
@@ -101,7 +101,7 @@ class Gatherer:
         header = self.header(image, objects)
         if header is None:
             return None
-        frame = frame_of(header, declared, extent)
+        frame = frame_of((header.size, header.orientation), declared, extent)
         if frame.note:
             self._say(frame, image, annotation, objects)
         return frame
@@ -123,6 +123,8 @@ class Gatherer:
 
     def add(self, sample: Sample) -> None:
         """Keep a sample; one that describes an image again is merged with the first."""
+        if sample.header is None and self._headers.get(sample.image) is not None:
+            sample = replace(sample, header=self._headers[sample.image])
         first = self._samples.get(sample.image)
         self._samples[sample.image] = sample if first is None else self._merge(first, sample)
 
@@ -156,7 +158,7 @@ class Gatherer:
             header = self.header(image)
             if header is not None:
                 split = (splits or {}).get(image) or self.source.split_of(image)
-                self._samples[image] = Sample(image, header[0], split=split)
+                self._samples[image] = Sample(image, header.size, split=split, header=header)
 
     @property
     def described(self) -> set[Path]:

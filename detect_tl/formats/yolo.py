@@ -70,7 +70,7 @@ def read(source: Source, report: Report) -> Dataset:
         header = gather.header(image, 0 if label is None else _count_rows(label))
         if header is None:
             continue
-        size = header[0]
+        size = header.size
         rows = () if label is None else tuple(_rows(label, index, bool(names), size, report))
         gather.add(Sample(image, size, rows, split_of(image), label))
     report.read["annotation-files"] += len(labels.used)

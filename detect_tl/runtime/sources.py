@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from detect_tl.core.errors import DataError
-from detect_tl.core.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, find_images, image_size
+from detect_tl.core.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, find_images
 from detect_tl.core.findings import Finding
+from detect_tl.core.image_header import read_header
 from detect_tl.core.images import read_image
 from detect_tl.runtime.frames import Frame, Source, SourceInfo
 
@@ -53,7 +54,7 @@ class ImageSource:
         self.info = SourceInfo(
             kind="images",
             name=self._paths[0].name if one else f"{len(self._paths)} images",
-            size=image_size(self._paths[0]) if one else None,
+            size=read_header(self._paths[0]).size if one else None,
             frame_count=len(self._paths),
         )
 

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and image headers that tell the upright size."""
+"""Files that appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ import os
 import threading
 from pathlib import Path
 
-import cv2
 import pytest
-from PIL import Image
 
 from detect_tl.core.errors import DataError, MachineError, UsageError
 from detect_tl.core.files import (
@@ -17,8 +15,6 @@ from detect_tl.core.files import (
     atomic_path,
     disk_errors,
     find_images,
-    image_header,
-    image_size,
     place_file,
     read_json,
     sha256_file,
@@ -26,7 +22,6 @@ from detect_tl.core.files import (
     walk_files,
     write_json,
 )
-from detect_tl.core.geometry import Size
 
 _ORIENTATION = 0x0112
 
@@ -128,43 +123,6 @@ def test_one_hash_covers_names_and_contents(tmp_path: Path) -> None:
     assert sha256_file(a) == "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b"
     b.rename(tmp_path / "c")
     assert sha256_files([a, tmp_path / "c"], tmp_path) != both
-
-
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_size_is_that_of_the_image_as_a_person_sees_it(
-    tmp_path: Path, suffix: str, orientation: int
-) -> None:
-    path = tmp_path / f"a{suffix}"
-    exif = Image.Exif()
-    exif[_ORIENTATION] = orientation
-    Image.new("RGB", (40, 20)).save(path, exif=exif)
-    upright = Size(20, 40) if orientation >= 5 else Size(40, 20)
-    assert image_size(path) == upright
-    if suffix == ".jpg":
-        height, width = cv2.imread(str(path)).shape[:2]
-        assert (width, height) == upright
-        assert image_header(path) == (upright, orientation)
-
-
-@pytest.mark.parametrize("data", [b"", b"no image", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"])
-def test_what_is_no_image_is_refused(tmp_path: Path, data: bytes) -> None:
-    path = tmp_path / "a.jpg"
-    path.write_bytes(data)
-    with pytest.raises(DataError, match="image"):
-        image_header(path)
-    with pytest.raises(DataError, match="missing"):
-        image_header(tmp_path / "b.jpg")
-
-
-def test_an_image_that_declares_a_billion_pixels_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "bomb.bmp"
-    Image.new("1", (8, 8)).save(path)
-    data = bytearray(path.read_bytes())
-    data[18:26] = (60_000).to_bytes(4, "little") * 2
-    path.write_bytes(data)
-    with pytest.raises(DataError, match="readable"):
-        image_header(path)
 
 
 @pytest.mark.parametrize("link", ["copy", "hard", "soft"])
