@@ -15,8 +15,11 @@ from detect_tl.formats.frame import Frame, frame_of
 from detect_tl.formats.source import Source
 
 _FORGIVEN = {
+    "unicode": "by ignoring how its accents are written",
+    "encoding": "by decoding its %-signs",
     "case": "by ignoring upper and lower case",
     "extension": "by its name without the extension",
+    "tool": "by ignoring what Label Studio or Roboflow adds to a name",
     "number": "by its name without the trailing number",
     "left-over": "by the beginning of its name, which no other file shares",
 }

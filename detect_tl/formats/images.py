@@ -1,15 +1,26 @@
-"""Finding the image that an annotation means, by what the annotation calls it."""
+"""Finding the image that an annotation means, by what the annotation calls it.
+
+Names differ from files in ways that tools are known for. What differs is forgiven step by step,
+the smallest difference first, and always said; where two files fit equally well, none is taken.
+"""
 
 from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 _NUMBER = re.compile(r"[_-]\d+$")
+_EXTENSION = re.compile(r"\.[a-z][a-z0-9]{2,4}$")
+# Label Studio puts eight hex digits before the name of an uploaded file.
+_UPLOAD = re.compile(r"[0-9a-f]{8}-(?=.)")
+# Roboflow calls what it made of "IMG 1.jpg" "IMG-1_jpg.rf.0123456789abcdef….jpg".
+_VERSION = re.compile(r"_(?:jpe?g|png|bmp|webp|tiff?|mpo|gif|heic)\.rf\.[0-9a-z]{16,}$")
 
 _MOST_PAIRS = 1_000_000
 
@@ -20,8 +31,7 @@ Key = Callable[[str], str]
 class Match:
     """The image found, or None.
 
-    forgiven: what differs between the name and the file: "" for nothing, else "case",
-    "extension" or "number".
+    forgiven: what differs between the name and the file: "" for nothing, else the name of a rule.
     rivals: the images that fit equally well, when no single one does.
     """
 
@@ -34,20 +44,61 @@ def _name(name: str) -> str:
     return name
 
 
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def _decoded(name: str) -> str:
+    return _composed(unquote(name))
+
+
+def _folded(name: str) -> str:
+    return _decoded(name).casefold()
+
+
 def _stem(name: str) -> str:
-    return os.path.splitext(name)[0].casefold()  # noqa: PTH122 - names, not paths
+    return _EXTENSION.sub("", _folded(name))
 
 
 def _numberless(name: str) -> str:
     return _NUMBER.sub("", _stem(name))
 
 
-# What is forgiven, how the wanted name is reduced, and how the file's name is. The last rule is
-# for tools that number the annotation of an image ("Mango_0.xml" for "Mango.PNG").
+def _uploaded(name: str) -> str:
+    """A stem as Label Studio stores it: no spaces, and letters, digits, "_", "-", "." only."""
+    return re.sub(r"[^-\w.]", "", _stem(name).replace(" ", "_"))
+
+
+def _before_upload(name: str) -> str:
+    """The stem that Label Studio put its digits before; "" for a name of another kind."""
+    stem = _uploaded(name)
+    return _UPLOAD.sub("", stem, count=1) if _UPLOAD.match(stem) else ""
+
+
+def _hyphened(name: str) -> str:
+    return re.sub(r"\W+", "-", _stem(name))
+
+
+def _before_version(name: str) -> str:
+    """The stem that Roboflow made a version of; "" for a name of another kind."""
+    original, versions = _VERSION.subn("", _stem(name))
+    return re.sub(r"\W+", "-", original) if versions else ""
+
+
+# What is forgiven, how the wanted name is reduced, and how the file's name is; a name reduced to ""
+# is not of the kind that the rule is for. A name may lack its extension and yet have a dot in it
+# ("frame.1"). The last rule is for tools that number annotations ("Mango_0.xml" for "Mango.PNG").
 _RULES: tuple[tuple[str, Key, Key], ...] = (
     ("", _name, _name),
-    ("case", str.casefold, str.casefold),
+    ("unicode", _composed, _composed),
+    ("encoding", _decoded, _decoded),
+    ("case", _folded, _folded),
+    ("extension", _folded, _stem),
     ("extension", _stem, _stem),
+    ("tool", _before_upload, _uploaded),
+    ("tool", _uploaded, _before_upload),
+    ("tool", _before_version, _hyphened),
+    ("tool", _hyphened, _before_version),
     ("number", _numberless, _stem),
 )
 
@@ -74,8 +125,7 @@ class ImageIndex:
         near: folders that a relative name may start from, most likely first.
         hints: folder names (such as "train2017") that decide between images of the same name.
         """
-        spelled = (v for name in names for v in (name, name.replace("\\", "/").strip()))
-        cleaned = [name for name in dict.fromkeys(spelled) if name.strip()]
+        cleaned = list(dict.fromkeys(v for name in names for v in _spellings(name)))
         for name in cleaned:
             for folder in near:
                 path = self._paths.get(os.path.normpath(folder / name))
@@ -83,8 +133,8 @@ class ImageIndex:
                     return Match(path)
         for forgiven, wanted_key, file_key in _RULES:
             for name in cleaned:
-                base = name.rpartition("/")[2]
-                found = self._table(file_key).get(wanted_key(base), [])
+                key = wanted_key(name.rpartition("/")[2])
+                found = self._table(file_key).get(key, []) if key else []
                 best = _narrow(found, name, near, hints)
                 if len(best) == 1:
                     return Match(best[0], forgiven)
@@ -99,6 +149,21 @@ class ImageIndex:
                 table[key(path.name)].append(path)
             self._tables[key] = table
         return self._tables[key]
+
+
+def _spellings(name: str) -> list[str]:
+    """The name as it stands, with the folders of another system, and as the path of an address."""
+    found = [name, name.replace("\\", "/").strip()]
+    if "://" in name:
+        found.append(_path_of(name))
+    return [spelled for spelled in found if spelled.strip()]
+
+
+def _path_of(address: str) -> str:
+    try:
+        return urlsplit(address).path
+    except ValueError:
+        return ""
 
 
 def pair_left_over(names: Sequence[str], images: Sequence[Path]) -> dict[int, Path]:
