@@ -5,21 +5,29 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from detect_tl.core.dataset import SPLITS, Dataset, Sample
+from detect_tl.core.dataset import SPLITS, Dataset, Sample, categories_of
 from detect_tl.core.errors import DataError, UsageError
+from detect_tl.curate.stratify import Group, divide
 
 DEFAULT_FRACTIONS = (0.8, 0.1, 0.1)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class SplitPlan:
-    """One of "train", "val", "test" per sample, and why."""
+    """One of "train", "val", "test" per sample, and why.
+
+    wanted: share of the images that each split was to get; None where the source decided.
+    """
 
     splits: tuple[str, ...]
     reason: str
+    wanted: Mapping[str, float] | None = None
 
     def counts(self) -> dict[str, int]:
         """Images per split, in the order train, val, test; a split without images is left out."""
@@ -39,12 +47,14 @@ def plan_split(
 ) -> SplitPlan:
     """Decide the split of every sample.
 
-    fractions: shares of train, val and, if given, test. With None, the splits of the source are
-        honoured, and what they leave open is divided as 0.8, 0.1, 0.1.
+    fractions: shares of train, val and, if given, test, or how many images each is to get. With
+        None, the splits of the source are honoured, and what they leave open is divided as
+        0.8, 0.1, 0.1.
     groups: one value per sample; samples of one value stay together.
     Raises UsageError for impossible fractions, DataError when train or val would be empty.
     """
-    shares = dict(zip(SPLITS, check_fractions(fractions or DEFAULT_FRACTIONS), strict=False))
+    asked = shares_of(fractions or DEFAULT_FRACTIONS, len(dataset))
+    shares = dict(zip(SPLITS, asked, strict=False))
     keys: Sequence[Hashable] = range(len(dataset)) if groups is None else groups
     given = {s.split for s in dataset.samples if s.split}
     fixed, reason = _fixed(given, asked=fractions is not None)
@@ -56,9 +66,62 @@ def plan_split(
     drawn = _draw([dataset.samples[k] for k in pool], [keys[k] for k in pool], open_shares, seed)
     for place, split in zip(pool, drawn, strict=True):
         known[place] = split
-    plan = SplitPlan(tuple(split or "train" for split in known), reason)
-    _refuse_empty(plan)
+    wanted = None if fixed else open_shares
+    plan = SplitPlan(tuple(split or "train" for split in known), reason, wanted)
+    _refuse_empty(plan, len(set(keys)))
     return plan
+
+
+def plan_folds(
+    dataset: Dataset, folds: int, seed: int = 0, groups: Sequence[Hashable] | None = None
+) -> list[SplitPlan]:
+    """As many plans as folds: each image is in val once, and in train everywhere else.
+
+    Raises UsageError for fewer than two folds, DataError when there are too few groups of images.
+    """
+    if folds < 2:
+        raise UsageError(f"{folds} folds are none", hint="Give two or more; five are usual.")
+    keys: Sequence[Hashable] = range(len(dataset)) if groups is None else groups
+    members = _members(dataset.samples, keys, seed)
+    if len(members) < folds:
+        raise DataError(
+            f"{len(members)} groups of images cannot be divided into {folds} folds",
+            hint="Ask for fewer folds, or for smaller groups.",
+        )
+    stratified = [_group([dataset.samples[k] for k in places]) for places in members]
+    parts = _spread(members, divide(stratified, [1 / folds] * folds, seed), 0)
+    if len(set(parts)) < folds:
+        largest = max(group.size for group in stratified)
+        raise DataError(
+            f"a group of {largest} images is larger than several of {folds} folds together",
+            hint="Ask for fewer folds, or for smaller groups.",
+        )
+    wanted = {"train": 1 - 1 / folds, "val": 1 / folds}
+    return [
+        SplitPlan(
+            tuple("val" if part == fold else "train" for part in parts),
+            f"fold {fold + 1} of {folds}",
+            wanted,
+        )
+        for fold in range(folds)
+    ]
+
+
+def shares_of(asked: Sequence[float], total: int) -> tuple[float, ...]:
+    """Shares that add up to 1, from shares or from numbers of images.
+
+    Raises UsageError when they are neither, or when the numbers do not add up to `total`.
+    """
+    counts = sum(asked) > 1 and all(math.isfinite(n) and n >= 0 and n == int(n) for n in asked)
+    if not counts:
+        return check_fractions(asked)
+    if sum(asked) != total:
+        raise UsageError(
+            f"the split {','.join(f'{n:g}' for n in asked)} asks for {sum(asked):g} images; "
+            f"there are {total}",
+            hint="Give numbers that add up to all of them, or shares such as 0.8,0.1,0.1.",
+        )
+    return check_fractions([n / total for n in asked])
 
 
 def check_fractions(fractions: Sequence[float]) -> tuple[float, ...]:
@@ -110,66 +173,49 @@ def _open_shares(
 def _draw(
     samples: Sequence[Sample], keys: Sequence[Hashable], shares: dict[str, float], seed: int
 ) -> list[str]:
-    """Divide samples so that every class is divided alike.
-
-    Iterative stratification (Sechidis, Tsoumakas and Vlahavas, 2011): the rarest class first,
-    each group to the split that still lacks most of that class.
-    """
+    """Divide samples so that every class is divided alike; those of one key stay together."""
     if len(shares) == 1:
         return [next(iter(shares))] * len(samples)
+    members = _members(samples, keys, seed)
+    groups = [_group([samples[k] for k in places]) for places in members]
+    names = list(shares)
+    chosen = [names[part] for part in divide(groups, list(shares.values()), seed)]
+    _fill_empty(chosen, [group.size for group in groups], shares)
+    return _spread(members, chosen, "")
+
+
+def _members(samples: Sequence[Sample], keys: Sequence[Hashable], seed: int) -> list[list[int]]:
+    """The places of the samples of every key, in an order that the seed alone decides."""
     groups: dict[Hashable, list[int]] = defaultdict(list)
     for place, key in enumerate(keys):
         groups[key].append(place)
+
+    def name(group: list[int]) -> tuple[str, str]:
+        return min((samples[k].image.name, str(samples[k].image)) for k in group)
+
     # The order of the source must not matter: the same images divide alike in any format.
-    members = sorted(groups.values(), key=lambda g: min(samples[k].image.name for k in g))
+    members = sorted(groups.values(), key=name)
     random.Random(seed).shuffle(members)
-    labels = [{item.category for k in group for item in samples[k].instances} for group in members]
-    chosen = _stratify([len(g) for g in members], labels, shares)
-    _fill_empty(chosen, [len(g) for g in members], shares)
-    drawn = [""] * len(samples)
-    for group, split in zip(members, chosen, strict=True):
-        for place in group:
-            drawn[place] = split
+    return members
+
+
+def _group(samples: Sequence[Sample]) -> Group:
+    images: Counter[int] = Counter()
+    objects: Counter[int] = Counter()
+    for sample in samples:
+        found = categories_of(sample.instances)
+        objects.update(found)
+        images.update(set(found))
+    return Group(len(samples), images, objects)
+
+
+def _spread(members: Sequence[Sequence[int]], chosen: Sequence[T], empty: T) -> list[T]:
+    """What was chosen for every group, for each of its samples."""
+    drawn = [empty] * sum(map(len, members))
+    for places, value in zip(members, chosen, strict=True):
+        for place in places:
+            drawn[place] = value
     return drawn
-
-
-def _stratify(
-    sizes: Sequence[int], labels: Sequence[set[int]], shares: dict[str, float]
-) -> list[str]:
-    """Give every group a split. sizes: images per group; labels: classes in it."""
-    total = sum(sizes)
-    wanted = {split: share * total for split, share in shares.items()}
-    holders: dict[int, list[int]] = defaultdict(list)
-    for place, found in enumerate(labels):
-        for label in sorted(found):
-            holders[label].append(place)
-    lacking = {
-        label: {split: share * sum(sizes[k] for k in held) for split, share in shares.items()}
-        for label, held in holders.items()
-    }
-    chosen: list[str] = [""] * len(sizes)
-
-    def give(place: int, label: int | None) -> None:
-        lack = lacking[label] if label is not None else wanted
-        split = max(shares, key=lambda s: (lack[s], wanted[s]))
-        chosen[place] = split
-        wanted[split] -= sizes[place]
-        for other in labels[place]:
-            lacking[other][split] -= sizes[place]
-
-    left = {label: len(held) for label, held in holders.items()}
-    while left:
-        rarest = min(left, key=lambda label: (left[label], label))
-        for place in holders[rarest]:
-            if not chosen[place]:
-                give(place, rarest)
-                for label in labels[place]:
-                    left[label] -= label in left and label != rarest
-        del left[rarest]
-    for place in range(len(sizes)):
-        if not chosen[place]:
-            give(place, None)
-    return chosen
 
 
 def _fill_empty(chosen: list[str], sizes: Sequence[int], shares: dict[str, float]) -> None:
@@ -183,9 +229,15 @@ def _fill_empty(chosen: list[str], sizes: Sequence[int], shares: dict[str, float
                 chosen[min(donors, key=lambda k: sizes[k])] = split
 
 
-def _refuse_empty(plan: SplitPlan) -> None:
+def _refuse_empty(plan: SplitPlan, groups: int) -> None:
     counts = plan.counts()
     for split in ("train", "val"):
+        if not counts.get(split) and groups < min(2, len(plan.splits)):
+            raise DataError(
+                f"the split leaves no image for {split}: all {len(plan.splits)} images belong to "
+                "one group, which must not be divided",
+                hint="Images that look alike stay together; group by something finer.",
+            )
         if not counts.get(split):
             raise DataError(
                 f"the split leaves no image for {split} ({len(plan.splits)} images; {plan.reason})",

@@ -1,0 +1,91 @@
+"""Which images belong together and must not be divided: one folder, one video, one patient."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Hashable, Sequence
+from pathlib import Path
+
+from detect_tl.core.errors import UsageError
+from detect_tl.formats.source import split_name
+
+FOLDER, VIDEO = "folder", "video"
+
+# Roboflow puts its own ending behind the number of a frame: "clip_0012_jpg.rf.5b2c….jpg".
+_EXPORTED = re.compile(r"[-_.](?:jpe?g|png|bmp)(?:\.rf\.[0-9a-zA-Z]+)?$|\.rf\.[0-9a-zA-Z]+$")
+_FRAME = re.compile(r"[-_. ]*(?:frames?|frm|f|img|image)?[-_. #(]*\d+\)?$", re.IGNORECASE)
+# These say where a folder lies in a data set and not what is in it.
+_LAYOUT = frozenset({"images", "imgs", "jpegimages", "data"})
+
+
+def group_keys(rule: str, images: Sequence[Path], root: Path) -> list[str]:
+    """One name per image, equal for images that belong together.
+
+    rule: "folder"; "video" for names that differ in the number of the frame only; else a regular
+        expression that is looked for in the path below `root`: what its first group (or all of
+        it, without one) finds is the name. An image in which it finds nothing is on its own.
+    Raises UsageError for an expression that cannot be read or fits no image at all.
+    """
+    paths = [_below(image, root) for image in images]
+    if rule == FOLDER:
+        return [_folder_of(path) for path in paths]
+    if rule == VIDEO:
+        return [f"{_folder_of(path)}/{_video_of(path.stem)}" for path in paths]
+    find = _finder(rule)
+    found = [find(path.as_posix()) for path in paths]
+    if all(name is None for name in found):
+        raise UsageError(
+            f"--group-by {rule!r} is found in no path, such as {paths[0].as_posix()!r}",
+            hint=r"Give folder, video, or an expression with a group, such as 'patient(\d+)'.",
+        )
+    return [
+        path.as_posix() if name is None else name for path, name in zip(paths, found, strict=True)
+    ]
+
+
+def _finder(rule: str) -> Callable[[str], str | None]:
+    try:
+        pattern = re.compile(rule)
+    except re.error as error:
+        raise UsageError(
+            f"--group-by {rule!r} is no regular expression: {error}",
+            hint="Give folder, video, or an expression with a group.",
+        ) from error
+
+    def find(text: str) -> str | None:
+        match = pattern.search(text)
+        return match.group(min(pattern.groups, 1)) if match else None
+
+    return find
+
+
+def _below(image: Path, root: Path) -> Path:
+    return image.relative_to(root) if image.is_relative_to(root) else Path(image.name)
+
+
+def _folder_of(path: Path) -> str:
+    """The folders of an image, without those that only say to which split it belongs."""
+    kept = [p for p in path.parts[:-1] if split_name(p) is None and p.casefold() not in _LAYOUT]
+    return "/".join(kept)
+
+
+def _video_of(stem: str) -> str:
+    return _FRAME.sub("", _EXPORTED.sub("", stem))
+
+
+def joined(*keys: Sequence[Hashable]) -> list[int]:
+    """One number per image, equal for images that any of `keys` puts together."""
+    parent = list(range(len(keys[0])))
+
+    def head(place: int) -> int:
+        while parent[place] != place:
+            parent[place] = parent[parent[place]]
+            place = parent[place]
+        return place
+
+    for values in keys:
+        first: dict[Hashable, int] = {}
+        for place, value in enumerate(values):
+            a, b = head(first.setdefault(value, place)), head(place)
+            parent[max(a, b)] = min(a, b)
+    return [head(place) for place in range(len(parent))]
