@@ -7,18 +7,28 @@ categories are declared, and by name between several files.
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from detect_tl.core.columns import Rows, stacked
 from detect_tl.core.dataset import CategoryIndex, Dataset, Instance, Sample, renumber
 from detect_tl.core.errors import DataError
 from detect_tl.core.files import read_json
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Size
+from detect_tl.core.json_list import BadCutError
 from detect_tl.formats.base import Format, Sniff
-from detect_tl.formats.coco_object import parse_object
+from detect_tl.formats.coco_records import (
+    Chunk,
+    chunks_of,
+    chunks_of_list,
+    read_document,
+)
 from detect_tl.formats.coco_write import LOSSES, write
 from detect_tl.formats.gather import Gatherer, extent_of, placed
 from detect_tl.formats.source import Source, split_name
@@ -29,7 +39,6 @@ _CAPTIONS = re.compile(rb'"(caption|segments_info)"\s*:')
 _WORDS = re.compile(r"[-_.\s]+")
 # Other tasks of COCO, described in files beside the objects of the same images.
 _OTHER_TASKS = ("captions_", "panoptic_", "stuff_", "person_keypoints_", "image_info_", "labels_")
-_BAD = "coco.bad-object"
 
 _Record = Mapping[str, Any]
 
@@ -59,10 +68,10 @@ def read(source: Source, report: Report) -> Dataset:
     gather = Gatherer(source, report)
     dummies: set[str] = set()
     for path in sniff(source).files:
-        document = read_json(path)
         report.read["annotation-files"] += 1
-        CocoFile(path, document, index, gather).read()
-        dummies |= _dummies(document)
+        file = CocoFile(path, index, gather)
+        file.read()
+        dummies |= _dummies(file.document)
     _say_unlisted(gather)
     dataset = gather.dataset(index)
     return _without(dataset, dummies, report)
@@ -103,8 +112,9 @@ def _say_unlisted(gather: Gatherer) -> None:
 class CocoFile:
     """One JSON file, read into a Gatherer."""
 
-    def __init__(self, path: Path, document: Any, index: CategoryIndex, gather: Gatherer) -> None:
-        """Raise DataError when a list is missing."""
+    def __init__(self, path: Path, index: CategoryIndex, gather: Gatherer) -> None:
+        """Raise DataError when the file is broken, or a list is missing."""
+        document, self._stretches = read_document(path)
         if not isinstance(document, dict):
             raise DataError("not a COCO file: it is no object with lists", path=path)
         document.setdefault("annotations", [])
@@ -112,22 +122,22 @@ class CocoFile:
             if not isinstance(document.get(key), list):
                 raise DataError(f'not a COCO file: its "{key}" is no list', path=path)
         self.path = path
-        self.document = document
+        self.document: dict[str, Any] = document
         self.gather = gather
         self.report = gather.report
         self.categories = self._categories(index)
         self.split = gather.source.split_of(path) or _split_of_stem(path.stem)
         self.hints = [*_WORDS.split(path.stem), *([self.split] if self.split else [])]
+        self._strangers: Counter[Any] = Counter()
+        self.near = [path.parent, path.parent / "images", path.parent.parent / "images"]
 
     def read(self) -> None:
         """Add every image of the file with its objects."""
-        objects = self._objects_by_image()
-        for image_id, record in self._images().items():
-            self._add(record, objects.pop(image_id, []))
-        for image_id, left in objects.items():
-            self.report.lost["objects-without-image"] += len(left)
-            text = f"image_id {image_id!r} is not in the list of images; {len(left)} objects lost"
-            self.report.add("coco.unknown-image", "error", text, self.path)
+        images = self._images()
+        groups = self._objects_of(images)
+        for record, rows in zip(images.values(), groups, strict=True):
+            self._add(record, rows)
+        self._say_strangers()
 
     def _categories(self, index: CategoryIndex) -> dict[Any, int]:
         found: dict[Any, int] = {}
@@ -141,58 +151,106 @@ class CocoFile:
                 raise DataError(
                     f"category {place + 1} is damaged: {error}", path=self.path
                 ) from error
+        self._say_gaps(found)
         return found
+
+    def _say_gaps(self, categories: Iterable[Any]) -> None:
+        """Say which ids are not used in between: a reader that counts on them shifts classes."""
+        ids = sorted(c for c in categories if isinstance(c, int))
+        gaps = ids[-1] - ids[0] + 1 - len(ids) if ids else 0
+        if gaps:
+            text = (
+                f"{len(ids)} category ids from {ids[0]} to {ids[-1]} leave out {gaps}; they were "
+                f"mapped by name to 0 to {len(ids) - 1}"
+            )
+            self.report.add("class.id-gaps", "info", text, self.path)
 
     def _images(self) -> dict[Any, _Record]:
         found: dict[Any, _Record] = {}
         for place, record in enumerate(self.document["images"], start=1):
-            if not isinstance(record, dict) or "id" not in record or "file_name" not in record:
+            try:
+                name = _name(record)
+                known = found.setdefault(record["id"], record) is not record
+            except (KeyError, TypeError, AttributeError):
                 self.report.lost["images"] += 1
                 text = f"image {place} of the list has no id or no file_name; it is lost"
                 self.report.add("coco.bad-image", "error", text, self.path)
-            elif found.setdefault(record["id"], record) is not record:
+                continue
+            if known:
                 self.report.lost["images"] += 1
-                text = f"image id {record['id']!r} is used twice; {record['file_name']!r} is lost"
+                text = f"image id {record['id']!r} is used twice; {name!r} is lost"
                 self.report.add("coco.duplicate-id", "error", text, self.path)
         return found
 
-    def _objects_by_image(self) -> dict[Any, list[_Record]]:
-        """Annotations by image. The list is given up, so that each goes when it has been read."""
-        found: dict[Any, list[_Record]] = defaultdict(list)
-        for place, record in enumerate(self.document.pop("annotations"), start=1):
-            try:
-                found[record["image_id"]].append(record)
-            except (KeyError, TypeError):
-                self._lose(f"annotation {place} of the list has no image_id")
-        return found
+    def _objects_of(self, images: Mapping[Any, _Record]) -> list[Rows]:
+        """The objects of every image, in the order of the images."""
+        places = {image_id: place for place, image_id in enumerate(images)}
+        tables, found = [], []
+        for chunk in self._chunks():
+            tables.append(chunk.table)
+            found += [places.get(image_id, -1) for image_id in chunk.image_ids]
+            self._strangers.update(i for i in chunk.image_ids if i not in places)
+        image_of = np.asarray(found, dtype=np.int64)
+        order = np.argsort(image_of, kind="stable")
+        table = stacked(tables)
+        if not (order == np.arange(len(order))).all():
+            table = table.picked(order)
+        edges = np.searchsorted(image_of[order], np.arange(len(places) + 1)).tolist()
+        return [Rows(table, start, stop) for start, stop in pairwise(edges)]
 
-    def _add(self, record: _Record, objects: list[_Record]) -> None:
-        name = str(record["file_name"])
-        near = [self.path.parent, self.path.parent / "images", self.path.parent.parent / "images"]
-        image = self.gather.find([name], self.path, len(objects), near=near, hints=self.hints)
+    def _chunks(self) -> Iterator[Chunk]:
+        """The annotations, with what is wrong with them said."""
+        records = self.document.pop("annotations")
+        place = 0
+        for chunk in self._parsed(records):
+            for problem in chunk.problems:
+                at = "" if problem.place is None else f"annotation {place + problem.place} "
+                self._lose(f"{at}{problem.text}", problem.code)
+            place += chunk.count
+            yield chunk
+
+    def _parsed(self, records: list[Any]) -> Iterable[Chunk]:
+        try:
+            if self._stretches:
+                return chunks_of(self._stretches, self.categories)
+        except BadCutError:
+            records = read_json(self.path)["annotations"]
+        return chunks_of_list(records, self.categories)
+
+    def _say_strangers(self) -> None:
+        for image_id, count in self._strangers.items():
+            self.report.lost["objects-without-image"] += count
+            text = f"image_id {image_id!r} is not in the list of images; {count} objects lost"
+            self.report.add("coco.unknown-image", "error", text, self.path)
+
+    def _add(self, record: _Record, rows: Rows) -> None:
+        count = len(rows)
+        image = self.gather.find(
+            [_name(record)], self.path, count, near=self.near, hints=self.hints
+        )
         if image is None:
             return
-        instances = tuple(self._instances(objects))
-        extent = extent_of(item.box for item in instances)
-        frame = self.gather.frame(image, _size(record), extent, self.path, len(instances))
-        if frame is None:
+        declared, header = _size(record), self.gather.header(image, count)
+        if header is None:
             return
+        instances: Sequence[Instance] = rows
+        if declared != header.size:
+            extent = extent_of(item.box for item in rows)
+            frame = self.gather.frame(image, declared, extent, self.path, count)
+            if frame is not None and frame.moves:
+                instances = tuple(placed(item, frame) for item in rows)
         split = self.split or self.gather.source.split_of(image)
-        instances = tuple(placed(item, frame) for item in instances)
-        self.gather.add(Sample(image, frame.size, instances, split, self.path))
+        self.gather.add(Sample(image, header.size, instances, split, self.path, header))
 
-    def _instances(self, objects: list[_Record]) -> Iterator[Instance]:
-        for record in objects:
-            try:
-                yield parse_object(record, self.categories)
-            except (KeyError, TypeError, ValueError) as error:
-                what = f"it has no {error}" if isinstance(error, KeyError) else error
-                code = getattr(error, "code", _BAD)
-                self._lose(f"annotation {record.get('id')!r} is lost: {what}", code)
-
-    def _lose(self, text: str, code: str = _BAD) -> None:
+    def _lose(self, text: str, code: str) -> None:
         self.report.lost["objects-unreadable"] += 1
         self.report.add(code, "error", text, self.path)
+
+
+def _name(record: _Record) -> str:
+    """What the file calls an image; LVIS gives its address only."""
+    name = record.get("file_name") or record["coco_url"].rpartition("/")[2]
+    return str(name)
 
 
 def _size(record: _Record) -> Size | None:

@@ -230,3 +230,25 @@ def test_other_tasks_of_coco_are_left_alone(tmp_path: Path) -> None:
     text(folder / "captions_train2017.json", '{"images": [], "annotations": [{"caption": "x"}]}')
     result = read(tmp_path)
     assert [p.name for p in result.files] == ["instances_train2017.json"]
+
+
+def test_a_large_file_reads_as_a_small_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"{k}.jpg" for k in range(6)]
+    for name in names:
+        image(tmp_path / name)
+    odd = [
+        item(2, bbox="no box"),
+        item(9),
+        item(3, category_id=7),
+        item(4, attributes={"a": "},{"}),
+    ]
+    items = [item(1 + k % 5, segmentation=[[1, 1, 9, 1, 9, 9 + k % 3]]) for k in range(90)]
+    for place, strange in zip((5, 30, 31, 80), odd, strict=True):
+        items.insert(place, strange)
+    coco(tmp_path / "a.json", [(k + 1, name) for k, name in enumerate(names)], items)
+    whole = read(tmp_path)
+    monkeypatch.setattr("detect_tl.formats.coco_records._STRETCH_BYTES", 1500)
+    apart = read(tmp_path)
+    assert apart.dataset == whole.dataset
+    assert apart.report == whole.report
+    assert len(list(whole.report.of("error"))) == 3
