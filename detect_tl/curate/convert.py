@@ -93,7 +93,7 @@ def convert(
         progress=progress,
     )
     return ConvertResult(
-        destination, written, read.report, chosen, read.format, read.explanation, plan
+        destination, written.dataset, read.report, chosen, read.format, read.explanation, plan
     )
 
 

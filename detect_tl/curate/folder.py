@@ -98,6 +98,25 @@ class ImageEdit:
     tail: bytes = b""
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A data set folder that was written.
+
+    dataset: with images where they lie now. report: of reading, changing and writing.
+    """
+
+    folder: Path
+    dataset: Dataset
+    report: Report
+    origin: Origin
+    task: Task
+
+    def moved(self, old: Path, new: Path) -> Written:
+        """The same after the folder `old`, in which it lies, was renamed."""
+        folder = new / self.folder.relative_to(old)
+        return replace(self, folder=folder, dataset=_moved(self.dataset, old, new))
+
+
 def origin_of(
     read: ReadResult,
     source: Path,
@@ -134,8 +153,8 @@ def write_folder(
     edits: Mapping[Path, ImageEdit] | None = None,
     sources: Mapping[Path, Any] | None = None,
     progress: Progress | None = None,
-) -> Dataset:
-    """Write a data set, every sample of which has a split; return it with images where they lie.
+) -> Written:
+    """Write a data set, every sample of which has a split.
 
     report: of all that was done so far; what writing loses is added to it.
     edits: by image, what is written otherwise than it is. sources: by image, where it came from,
@@ -161,8 +180,13 @@ def write_folder(
                 f"{sample.split}/{name}": sources[sample.image] for sample, name in planned
             }
         write_json(folder / PROVENANCE, provenance)
-    moved = (replace(s, image=destination / s.image.relative_to(folder)) for s in samples)
-    return replace(placed, samples=tuple(moved))
+    dataset = _moved(placed, folder, destination)
+    return Written(destination, dataset, report, origin, task)
+
+
+def _moved(dataset: Dataset, old: Path, new: Path) -> Dataset:
+    samples = (replace(s, image=new / s.image.relative_to(old)) for s in dataset.samples)
+    return replace(dataset, samples=tuple(samples))
 
 
 def writers(to: Sequence[str]) -> dict[str, Writer]:

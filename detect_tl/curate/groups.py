@@ -6,7 +6,9 @@ import re
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 
+from detect_tl.core.dataset import Dataset
 from detect_tl.core.errors import UsageError
+from detect_tl.curate.duplicates import identical_groups
 from detect_tl.formats.source import split_name
 
 FOLDER, VIDEO = "folder", "video"
@@ -16,6 +18,17 @@ _EXPORTED = re.compile(r"[-_.](?:jpe?g|png|bmp)(?:\.rf\.[0-9a-zA-Z]+)?$|\.rf\.[0
 _FRAME = re.compile(r"[-_. ]*(?:frames?|frm|f|img|image)?[-_. #(]*\d+\)?$", re.IGNORECASE)
 # These say where a folder lies in a data set and not what is in it.
 _LAYOUT = frozenset({"images", "imgs", "jpegimages", "data"})
+
+
+def together(dataset: Dataset, root: Path, group_by: str | None = None) -> list[int]:
+    """One number per sample, equal for images that must not be divided.
+
+    They are the same, or look alike, or are of one group by the rule `group_by`.
+    Raises UsageError for a rule that cannot be used.
+    """
+    images = [sample.image for sample in dataset.samples]
+    rule = [] if group_by is None else [group_keys(group_by, images, root)]
+    return joined(identical_groups(images), *rule)
 
 
 def group_keys(rule: str, images: Sequence[Path], root: Path) -> list[str]:
