@@ -105,6 +105,7 @@ def convert(
     from_format: str | None = None,
     annotations: str | None = None,
     columns: Mapping[str, str] | None = None,
+    follow_links: bool = False,
     split: Sequence[float] | None = None,
     seed: int = 0,
     link: Literal["copy", "hard", "soft"] = "copy",
@@ -116,7 +117,8 @@ def convert(
     to: names of the formats to write.
     from_format: of the source, where it is not to be recognised. annotations: pattern of the
     annotation files to read. columns: what the columns of a table hold, for example
-    {"image": "file", "label": "species"}.
+    {"image": "file", "label": "species"}. follow_links: read also what lies behind links that lead
+    out of the source.
     split: fractions of train, val and test; None keeps the splits of the source. link: how images
     get into the folder. task: "auto" writes outlines when most objects have a mask.
 
@@ -130,7 +132,7 @@ def convert(
         Path(source),
         Path(destination),
         to=to,
-        reading=ReadOptions(from_format, annotations, columns),
+        reading=ReadOptions(from_format, annotations, columns, follow_links),
         split=split,
         seed=seed,
         link=link,
@@ -191,11 +193,12 @@ def check(
     from_format: str | None = None,
     annotations: str | None = None,
     columns: Mapping[str, str] | None = None,
+    follow_links: bool = False,
     progress: Progress | None = None,
 ) -> CheckResult:
     """Read annotations and look for mistakes in them; nothing is changed.
 
-    from_format, annotations, columns: as in `convert`.
+    from_format, annotations, columns, follow_links: as in `convert`.
 
     Raises DataError when they cannot be read at all.
     """
@@ -203,7 +206,9 @@ def check(
     from detect_tl.formats.detect import read_dataset
     from detect_tl.formats.options import ReadOptions
 
-    read = read_dataset(Path(data), options=ReadOptions(from_format, annotations, columns))
+    read = read_dataset(
+        Path(data), options=ReadOptions(from_format, annotations, columns, follow_links)
+    )
     found = check_dataset(read.dataset, progress=progress)
     read.report.extend(found.findings)
     return CheckResult(

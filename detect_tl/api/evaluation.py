@@ -72,6 +72,7 @@ def evaluate(
     from_format: str | None = None,
     annotations: str | None = None,
     columns: Mapping[str, str] | None = None,
+    follow_links: bool = False,
     imgsz: int | tuple[int, int] | None = None,
     batch: int = BATCH,
     device: str = "",
@@ -84,7 +85,7 @@ def evaluate(
     model: run folder, .pt, .onnx or the name of weights. data: annotations in any format, or a
     dataset folder; None: what the run was trained on. split: None takes val, or the only one there
     is; data without splits is used as a whole.
-    from_format, annotations, columns: as in `convert`.
+    from_format, annotations, columns, follow_links: as in `convert`.
     imgsz: side of the input, or (height, width), in pixels; None: the model's own. pictures: how
     many images to give with their truth and the model's answers.
 
@@ -96,7 +97,7 @@ def evaluate(
     show = progress or Silent()
     files = find_model(model, trust=trust, progress=show)
     source = _data_of(files, data)
-    reading = ReadOptions(from_format, annotations, columns)
+    reading = ReadOptions(from_format, annotations, columns, follow_links)
     chosen, dataset = _read(source, split, reading, show)
     with _opened(files, imgsz, device, trust) as (backend, engine):
         exam = _exam(dataset, backend, _sides(imgsz))

@@ -110,8 +110,13 @@ def _shared() -> list[click.Parameter]:
 
 
 def reading_options(function: F) -> F:
-    """How DATA is read; the function gets `from_format`, `annotations` and `columns`."""
+    """How DATA is read; the function gets the fields of `ReadOptions`."""
     for option in (
+        click.option(
+            "--follow-links",
+            is_flag=True,
+            help="Read also what lies behind links that lead out of the folder.",
+        ),
         click.option(
             "--columns",
             type=COLUMNS,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from detect_tl.core.dataset import Dataset
 from detect_tl.core.errors import DataError, UsageError
 from detect_tl.core.findings import Report
 from detect_tl.formats import prepared
-from detect_tl.formats.base import Format, Sniff, load_format, load_formats
+from detect_tl.formats.base import Format, load_format, load_formats
+from detect_tl.formats.mixed import Claim, about_nothing_here, say_outside, separate, unite
 from detect_tl.formats.options import RECOGNISE, ReadOptions
 from detect_tl.formats.prepared import is_prepared
 from detect_tl.formats.source import Source
@@ -19,19 +21,61 @@ __all__ = ["Choice", "ReadResult", "choose", "is_prepared", "read_dataset"]
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The format of a source, and the reasons for it and against the others."""
+    """How a source is read, and the reasons for it.
 
-    format: Format
-    files: tuple[Path, ...]
-    explanation: str
+    claims: the format of the source, or that of each of its folders where they differ.
+    rejected: the reason against every other format, by title.
+    strays: annotations of other formats that describe none of the images.
+    asked: whether the user named the format.
+    """
+
+    claims: tuple[Claim, ...]
+    rejected: Mapping[str, str] = field(default_factory=dict)
+    strays: tuple[Claim, ...] = ()
+    asked: bool = False
+
+    @property
+    def name(self) -> str:
+        """Name of the format, several with "+" between them."""
+        return "+".join(dict.fromkeys(claim.format.name for claim in self.claims))
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The annotation files."""
+        return tuple(path for claim in self.claims for path in claim.sniff.files)
+
+    @property
+    def explanation(self) -> str:
+        """One line for the choice and one for each reason against others."""
+        lines = [self._reason(claim) for claim in self.claims]
+        lines += [
+            f"not {claim.format.title}: {claim.sniff.reason}, but none of the images here is in it"
+            for claim in self.strays
+        ]
+        lines += [f"not {titles}: {reason}" for titles, reason in _grouped(self.rejected)]
+        return ";\n".join(lines)
+
+    def _reason(self, claim: Claim) -> str:
+        where = f"{claim.source.short(claim.source.root)}: " if len(self.claims) > 1 else ""
+        asked = ", as asked for" if self.asked else ""
+        return f"{where}{claim.format.title}{asked}: {claim.sniff.reason}"
+
+
+def _grouped(reasons: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Titles that share a reason, with it."""
+    titles: dict[str, list[str]] = {}
+    for title, reason in reasons.items():
+        titles.setdefault(reason, []).append(title)
+    return [(", ".join(several), reason) for reason, several in titles.items()]
 
 
 @dataclass(frozen=True, slots=True)
 class ReadResult:
     """A data set as its source has it, with the report of the reading.
 
-    format: name of the format. explanation: why this one, and why none of the others.
-    files: the annotation files. root: the folder that relative names in reports start from.
+    format: name of the format, or several with "+" between them. explanation: why this one, and
+    why none of the others. files: the annotation files. root: the folder that relative names in
+    reports start from.
     """
 
     dataset: Dataset
@@ -47,91 +91,117 @@ def read_dataset(
 ) -> ReadResult:
     """Read annotations in any format, or a data set folder that `convert` wrote.
 
-    options: what is known of them; with any of it, a data set folder is read like any other.
+    options: what is known of them; when these choose, a data set folder is read like any other.
     Raises DataError when there is nothing to read, when formats are mixed, or when a file cannot
     be used; UsageError for an unknown format name or options that do not fit the source.
     """
     report = Report() if report is None else report
-    if options == RECOGNISE and is_prepared(path):
+    if not options.chooses and is_prepared(path):
         dataset = prepared.read_prepared(path, report)
         files = tuple(prepared.annotation_files(path))
         explanation = f"{prepared.NAME}: it has {prepared.PROVENANCE} and annotations/"
         result = ReadResult(dataset, report, "prepared", explanation, files, path)
     else:
         source = Source(path, options)
+        source.walk.report(report)
         choice = choose(source)
-        dataset = choice.format.read(source, report)
+        dataset = _read(choice, source, report)
         result = ReadResult(
-            dataset, report, choice.format.name, choice.explanation, choice.files, source.root
+            dataset, report, choice.name, choice.explanation, choice.files, source.root
         )
     _refuse_empty(result, path)
     return result
 
 
+def _read(choice: Choice, source: Source, report: Report) -> Dataset:
+    for claim in choice.strays:
+        report.lost["files-of-another-format"] += len(claim.sniff.files)
+        text = f"describes none of the images here; left out ({claim.format.title})"
+        for path in claim.sniff.files:
+            report.add("source.stray-file", "info", text, path)
+    if len(choice.claims) == 1:
+        return choice.claims[0].format.read(choice.claims[0].source, report)
+    say_outside(source, choice.claims, report)
+    parts = {
+        claim.source.short(claim.source.root): claim.format.read(claim.source, report)
+        for claim in choice.claims
+    }
+    return unite(parts, report)
+
+
 def choose(source: Source) -> Choice:
     """Decide which format a source is in, among those that understand the options it came with.
 
-    Raises DataError when none fits, or when several do and none was asked for; UsageError when
+    Where several formats are recognised, folders of one format each, with images of their own,
+    are read together, and annotations that describe none of the images are left out.
+
+    Raises DataError when none fits, or when several describe the same images; UsageError when
     the one that was asked for does not understand an option.
     """
-    special = source.options.special
     if source.options.from_format is not None:
-        asked = load_format(source.options.from_format)
-        _refuse_options(asked, special)
-        found = asked.sniff(source)
-        if not found.matches:
-            raise DataError(
-                f"no {asked.title} annotations: {found.reason}",
-                path=source.path,
-                hint="Leave out --from to have the format recognised.",
-            )
-        return Choice(asked, found.files, f"{asked.title}, as asked for: {found.reason}")
+        return _asked(source, load_format(source.options.from_format))
+    special = source.options.special
     able = [candidate for candidate in load_formats() if special <= candidate.options]
     if not able:
         raise UsageError(f"no format on offer understands {_flags(special)}")
-    sniffed = [(candidate, candidate.sniff(source)) for candidate in able]
-    fits = [(candidate, found) for candidate, found in sniffed if found.matches]
-    if not fits:
-        raise _nothing(source, sniffed)
-    if len(fits) > 1:
-        raise _mixed(source, fits)
-    chosen, found = fits[0]
-    others = [f"not {f.title}: {s.reason}" for f, s in sniffed if f is not chosen]
-    explanation = "; ".join([f"{chosen.title}: {found.reason}", *others])
-    return Choice(chosen, found.files, explanation)
+    sniffed = [Claim(candidate, source, candidate.sniff(source)) for candidate in able]
+    claims = [claim for claim in sniffed if claim.sniff.matches]
+    rejected = {c.format.title: c.sniff.reason for c in sniffed if not c.sniff.matches}
+    if not claims:
+        raise _nothing(source, rejected)
+    if len(claims) == 1:
+        return Choice(tuple(claims), rejected)
+    parts = separate(source, claims)
+    if parts:
+        return Choice(tuple(parts), rejected)
+    strays = [claim for claim in claims if about_nothing_here(claim)]
+    rivals = [claim for claim in claims if claim not in strays]
+    parts = separate(source, rivals) if len(rivals) > 1 else rivals
+    if not parts:
+        raise _mixed(source, rivals or claims)
+    return Choice(tuple(parts), rejected, tuple(strays))
 
 
-def _refuse_options(asked: Format, special: frozenset[str]) -> None:
-    unknown = special - asked.options
+def _asked(source: Source, asked: Format) -> Choice:
+    unknown = source.options.special - asked.options
     if unknown:
         able = [f.name for f in load_formats() if unknown <= f.options]
         raise UsageError(
             f"{asked.title} does not understand {_flags(unknown)}",
             hint=f"These do: {', '.join(able)}" if able else "",
         )
+    found = asked.sniff(source)
+    if not found.matches:
+        raise DataError(
+            f"no {asked.title} annotations: {found.reason}",
+            path=source.path,
+            hint="Leave out --from to have the format recognised.",
+        )
+    return Choice((Claim(asked, source, found),), asked=True)
 
 
 def _flags(options: frozenset[str]) -> str:
     return " and ".join(f"--{name}" for name in sorted(options))
 
 
-def _nothing(source: Source, sniffed: list[tuple[Format, Sniff]]) -> DataError:
+def _nothing(source: Source, rejected: Mapping[str, str]) -> DataError:
     images = len(source.images.images)
-    looked = "; ".join(f"{f.title}: {s.reason}" for f, s in sniffed)
+    looked = "; ".join(f"{reason} ({titles})" for titles, reason in _grouped(rejected))
     return DataError(
-        f"no annotations found beside {images} images ({looked})",
+        f"no annotations found beside {images} images: {looked}",
         path=source.path,
         hint="Name the folder that holds both the images and their annotations.",
     )
 
 
-def _mixed(source: Source, fits: list[tuple[Format, Sniff]]) -> DataError:
+def _mixed(source: Source, claims: Sequence[Claim]) -> DataError:
     listed = "; ".join(
-        f"{f.title}: {s.reason}, such as {source.short(s.files[0])}" for f, s in fits
+        f"{c.format.title}: {c.sniff.reason}, such as {source.short(c.sniff.files[0])}"
+        for c in claims
     )
-    names = " or ".join(f"--from {f.name}" for f, _ in fits)
+    names = " or ".join(f"--from {claim.format.name}" for claim in claims)
     return DataError(
-        f"{len(fits)} annotation formats are mixed ({listed})",
+        f"{len(claims)} annotation formats are mixed ({listed})",
         path=source.path,
         hint=f"Say which one to read, {names}, or name a sub-folder.",
     )
@@ -142,8 +212,11 @@ def _refuse_empty(result: ReadResult, path: Path) -> None:
         return
     first = next(result.report.of("error"), None)
     why = f"; the first problem is: {first}" if first else ""
+    links = result.report.lost["links-out-of-the-source"]
     raise DataError(
         f"no image could be read{why}",
         path=path,
-        hint="Put the images beside the annotations, or in a folder named images.",
+        hint=f"{links} links lead out of the folder; --follow-links reads what is behind them."
+        if links
+        else "Put the images beside the annotations, or in a folder named images.",
     )

@@ -19,11 +19,18 @@ class ReadOptions:
         the same images. Without a slash it is held against names, else against the ends of paths
         below the source; `*` stands for anything, folders included.
     columns: what the columns of a table hold, for example {"image": "file", "label": "species"}.
+    follow_links: read also what lies behind links that lead out of the source.
     """
 
     from_format: str | None = None
     annotations: str | None = None
     columns: Mapping[str, str] | None = None
+    follow_links: bool = False
+
+    @property
+    def chooses(self) -> bool:
+        """Whether they say anything about which annotations to read, and how."""
+        return any(v is not None for v in (self.from_format, self.annotations, self.columns))
 
     @property
     def special(self) -> frozenset[str]:
@@ -37,15 +44,17 @@ class ReadOptions:
             wanted is None or fnmatchcase(relative, wanted) or fnmatchcase(relative, f"*/{wanted}")
         )
 
-    def as_json(self) -> dict[str, str | dict[str, str]]:
+    def as_json(self) -> dict[str, str | bool | dict[str, str]]:
         """The options that were given, by the names a user types."""
-        given: dict[str, str | dict[str, str]] = {}
+        given: dict[str, str | bool | dict[str, str]] = {}
         if self.from_format is not None:
             given["from"] = self.from_format
         if self.annotations is not None:
             given["annotations"] = self.annotations
         if self.columns is not None:
             given["columns"] = dict(self.columns)
+        if self.follow_links:
+            given["follow-links"] = True
         return given
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import re
+from collections.abc import Iterable
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 
 from detect_tl.core.errors import DataError, UsageError
-from detect_tl.core.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, walk_files
+from detect_tl.core.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from detect_tl.formats.images import ImageIndex
 from detect_tl.formats.options import RECOGNISE, ReadOptions
+from detect_tl.formats.walk import Walk
 
 _PEEK = 16 * 1024
 _ARCHIVES = frozenset(".7z .bz2 .gz .rar .tar .tgz .xz .zip".split())
@@ -24,8 +28,9 @@ class Source:
     """A folder, or one annotation file and the folder around it, walked once.
 
     path: what the user named. root: the folder in which images are looked for.
-    files: every file below `root` in a stable order, hidden ones left out.
+    files: every file below `root` in a stable order, hidden ones left out. walk: what was not read.
     options: what the user said about it.
+    top: where relative names start; above `root` for a part of a source.
     """
 
     def __init__(self, path: Path, options: ReadOptions = RECOGNISE) -> None:
@@ -35,7 +40,9 @@ class Source:
         self.options = options
         self.path = path if path.is_dir() else path.absolute()
         self.root = path if path.is_dir() else _root_of(self.path)
-        self.files = tuple(walk_files(self.root))
+        self.top = self.root
+        self.walk = Walk(self.root, follow_links=options.follow_links)
+        self.files = tuple(self.walk.files)
         self._wanted = self._annotation_files()
         self._peeks: dict[Path, bytes] = {}
 
@@ -50,9 +57,25 @@ class Source:
             )
         return wanted
 
+    def part(self, folder: Path) -> Source:
+        """What lies below a folder of the source, as a source of its own."""
+        part = copy.copy(self)
+        part.__dict__.pop("images", None)
+        part.path = part.root = folder
+        part.files = tuple(p for p in self.files if p.is_relative_to(folder))
+        part._wanted = tuple(p for p in self._wanted if p.is_relative_to(folder))
+        return part
+
     @cached_property
     def images(self) -> ImageIndex:
         return ImageIndex([p for p in self.files if p.suffix.lower() in IMAGE_SUFFIXES])
+
+    def without(self, pictures: Iterable[Path]) -> Source:
+        """The same source, with pictures that hold masks left out of its images."""
+        masks = set(pictures)
+        other = copy(self)
+        other.images = ImageIndex(p for p in self.images.images if p not in masks)
+        return other
 
     def candidates(self, *suffixes: str) -> list[Path]:
         """Files with a suffix that may be annotations: all below `root`, or the one file that the
@@ -66,20 +89,18 @@ class Source:
         return self._peeks[path]
 
     def split_of(self, path: Path) -> str | None:
-        """The split that a folder between `root` and `path` names ("valid", "train2017", …)."""
-        if not path.is_relative_to(self.root):
+        """The split that a folder between `top` and `path` names ("valid", "train2017", …)."""
+        if not path.is_relative_to(self.top):
             return None
-        for part in path.relative_to(self.root).parts[:-1]:
+        for part in path.relative_to(self.top).parts[:-1]:
             split = split_name(part)
             if split is not None:
                 return split
         return None
 
     def short(self, path: Path) -> str:
-        """`path` as seen from the root, for messages."""
-        return (
-            path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
-        )
+        """`path` as seen from the top, for messages."""
+        return path.relative_to(self.top).as_posix() if path.is_relative_to(self.top) else str(path)
 
 
 def split_name(word: str) -> str | None:

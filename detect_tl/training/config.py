@@ -58,6 +58,9 @@ class TrainConfig(BaseModel):
     columns: dict[str, str] | None = Field(
         None, description="what the columns of a CSV file hold, such as image=file,label=species"
     )
+    follow_links: bool = Field(
+        False, description="read also what lies behind links that lead out of the folder"
+    )
     split: tuple[float, ...] | None = Field(
         None,
         description="train, val, test fractions; None: the source's own splits, else 0.8,0.1,0.1",
@@ -67,7 +70,7 @@ class TrainConfig(BaseModel):
     @property
     def reading(self) -> ReadOptions:
         """How `data` is read where it is raw annotations."""
-        return ReadOptions(self.from_format, self.annotations, self.columns)
+        return ReadOptions(self.from_format, self.annotations, self.columns, self.follow_links)
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> TrainConfig:

@@ -23,7 +23,6 @@ from detect_tl.core.files import (
 from detect_tl.core.model_spec import Task
 from detect_tl.core.progress import Progress, Silent
 from detect_tl.curate.convert import convert
-from detect_tl.formats.options import RECOGNISE
 from detect_tl.formats.prepared import PROVENANCE, is_prepared
 from detect_tl.models.checkpoint import Checkpoint, load_checkpoint
 from detect_tl.models.yolo import model_config, quiet
@@ -128,7 +127,7 @@ def check_device(device: str) -> None:
 
 def _prepare(config: TrainConfig, scratch: Path, progress: Progress) -> dict[str, Any]:
     """Describe the dataset folder, after converting raw annotations into `scratch`."""
-    if is_prepared(config.data) and config.reading == RECOGNISE:
+    if is_prepared(config.data) and not config.reading.chooses:
         folder, recorded = config.data, str(config.data.resolve())
     else:
         folder, recorded = scratch / "dataset", "dataset"

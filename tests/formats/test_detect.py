@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -28,8 +29,10 @@ def test_the_choice_is_explained(tmp_path: Path) -> None:
     result = read(tmp_path)
     assert result.format == "voc"
     assert result.explanation.startswith("Pascal VOC: 1 .xml files with an <annotation> root")
+    against = [line for line in result.explanation.split(";\n") if line.startswith("not ")]
     for other in ("COCO", "LabelMe", "YOLO"):
-        assert f"not {other}: no " in result.explanation
+        assert sum(bool(re.search(rf"\b{other}\b.*: no ", line)) for line in against) == 1
+    assert len(against) < len(base.format_names()) - 1, "formats of one kind share a reason"
     assert result.files == (tmp_path / "a.xml",)
     assert result.root == tmp_path
 
@@ -41,6 +44,102 @@ def test_a_mixed_folder_lists_what_is_in_it(tmp_path: Path) -> None:
     assert "such as a.json" in caught.value.message
     assert "such as a.xml" in caught.value.message
     assert "--from coco or --from voc" in caught.value.hint
+
+
+def test_folders_of_one_format_each_are_read_together(tmp_path: Path) -> None:
+    image(tmp_path / "ours/JPEGImages/a.jpg")
+    voc(tmp_path / "ours/Annotations/a.xml", "a.jpg", CAT, voc_object("cow", 1, 2, 30, 40))
+    image(tmp_path / "theirs/images/b.jpg")
+    dog = {"image_id": 1, "category_id": 2, "bbox": [1, 2, 3, 4]}
+    coco(tmp_path / "theirs/annotations/b.json", [(1, "b.jpg")], [dog])
+    image(tmp_path / "cover.png")
+    result = read(tmp_path)
+    assert result.format == "voc+coco"
+    assert result.explanation.startswith("ours: Pascal VOC: 1 .xml files")
+    assert ";\ntheirs: COCO: 1 .json files" in result.explanation
+    assert result.dataset.objects_per_class() == {"cat": 1, "cow": 1, "dog": 1}
+    assert [s.image.name for s in result.dataset.samples] == ["a.jpg", "b.jpg"]
+    assert result.report.changed["classes-united-by-name"] == 1
+    assert result.report.lost["images-not-listed"] == 1
+    assert result.report.read["objects"] == 3
+    (said,) = (f for f in result.report.findings if f.code == "source.united")
+    assert "ours (1 images), theirs (1 images); 1 classes" in said.message
+
+
+def test_splits_above_the_folders_of_a_format_count(tmp_path: Path) -> None:
+    image(tmp_path / "data/train/a.jpg")
+    voc(tmp_path / "data/train/a.xml", "a.jpg", CAT)
+    image(tmp_path / "data/valid/b.jpg")
+    coco(tmp_path / "data/valid/b.json", [(1, "b.jpg")], [])
+    assert [s.split for s in read(tmp_path).dataset.samples] == ["train", "val"]
+
+
+def test_one_format_in_several_folders_is_one_format(tmp_path: Path) -> None:
+    for split in ("train", "valid"):
+        image(tmp_path / split / f"{split}.jpg")
+        coco(tmp_path / split / "_annotations.coco.json", [(1, f"{split}.jpg")], [])
+    result = read(tmp_path)
+    assert (result.format, len(result.files)) == ("coco", 2)
+    assert result.report.count("source.united") == 0
+
+
+@pytest.mark.parametrize("images", ["images", "voc"])
+def test_two_accounts_of_the_same_images_are_refused(tmp_path: Path, images: str) -> None:
+    """Folders of their own are not enough: one of them has no images in it."""
+    image(tmp_path / images / "a.jpg")
+    voc(tmp_path / "voc/a.xml", "a.jpg", CAT)
+    coco(tmp_path / "coco/a.json", [(1, "a.jpg")], [])
+    with pytest.raises(DataError, match="2 annotation formats are mixed"):
+        read(tmp_path)
+
+
+def test_annotations_of_other_images_are_left_out_and_said(tmp_path: Path) -> None:
+    image(tmp_path / "a.jpg")
+    voc(tmp_path / "a.xml", "a.jpg", CAT)
+    stray = coco(tmp_path / "video.json", [(1, "frame_1.jpg")], [])
+    result = read(tmp_path)
+    assert result.format == "voc"
+    assert "not COCO: 1 .json files with" in result.explanation
+    assert "none of the images here is in it" in result.explanation
+    assert result.report.lost["files-of-another-format"] == 1
+    (said,) = (f for f in result.report.findings if f.code == "source.stray-file")
+    assert said.path == stray
+
+
+def test_damaged_annotations_are_no_stray_ones(tmp_path: Path) -> None:
+    image(tmp_path / "a.jpg")
+    voc(tmp_path / "a.xml", "a.jpg", CAT)
+    path = coco(tmp_path / "a.json", [(1, "a.jpg")], [])
+    path.write_text(path.read_text()[:-3])
+    with pytest.raises(DataError, match="2 annotation formats are mixed"):
+        read(tmp_path)
+
+
+def test_json_of_other_programs_disturbs_nothing(tmp_path: Path) -> None:
+    image(tmp_path / "a.jpg")
+    voc(tmp_path / "a.xml", "a.jpg", CAT)
+    for name, content in STRANGERS.items():
+        text(tmp_path / name, content)
+    assert read(tmp_path).format == "voc"
+
+
+STRANGERS = {
+    "report.json": '{"read": {"images": 3}, "lost": {}, "findings": [{"code": "a.b"}]}',
+    "package.json": '{"name": "x", "version": "1.0", "dependencies": {"y": "^1"}}',
+    "results.json": '[{"image_id": 1, "category_id": 2, "bbox": [1, 2, 3, 4], "score": 0.5}]',
+    "config.json": '{"epochs": 3, "imgsz": 640, "split": [0.8, 0.1, 0.1]}',
+    "notes.txt": "cat dog\nthe first of May\n",
+    "pom.xml": "<project><version>1</version><name>x</name></project>",
+    "results.csv": "epoch,loss,mAP50\n1,0.5,0.1\n2,0.4,0.2\n",
+    "args.yaml": "epochs: 3\nmodel: yolo11n.pt\n",
+    "notebook.ipynb": '{"cells": [], "metadata": {}}',
+    "tsconfig.json": '{"compilerOptions": {}, "files": ["a.ts"]}',
+    "predictions.geojson": '{"type": "FeatureCollection", "features": []}',
+    "empty.json": "",
+    "empty.xml": "",
+    "empty.csv": "",
+    "list.json": "[1, 2, 3]",
+}
 
 
 @pytest.mark.parametrize("name", ["voc", "coco"])
@@ -65,7 +164,10 @@ def test_a_folder_without_annotations_says_what_was_looked_for(tmp_path: Path) -
     text(tmp_path / "notes.xml", "<notes/>")
     with pytest.raises(DataError, match="no annotations found beside 1 images") as caught:
         read(tmp_path)
-    for words in ("COCO: no .json file", "VOC: 1 .xml files, none with an <annotation> root"):
+    for words in (
+        "no .json file (COCO",
+        "1 .xml files, none with an <annotation> root (Pascal VOC",
+    ):
         assert words in caught.value.message
     assert caught.value.exit_code == 3
     assert caught.value.hint
