@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from detect_tl.core.dataset import SPLITS, Dataset, Sample, categories_of
 from detect_tl.core.errors import DataError, UsageError
+from detect_tl.core.findings import Report
 from detect_tl.curate.stratify import Group, divide
 
 DEFAULT_FRACTIONS = (0.8, 0.1, 0.1)
@@ -105,6 +106,24 @@ def plan_folds(
         )
         for fold in range(folds)
     ]
+
+
+def settle_splits(dataset: Dataset, report: Report) -> tuple[Dataset, str]:
+    """Give every image a split without dividing anything, and say why it is so.
+
+    Splits stay as they are; what has none goes to train.
+    """
+    given = {s.split for s in dataset.samples}
+    listed = ", ".join(split for split in SPLITS if split in given)
+    if None not in given:
+        return dataset, f"the splits as they were ({listed})"
+    samples = tuple(s if s.split else replace(s, split="train") for s in dataset.samples)
+    if not listed:
+        return replace(dataset, samples=samples), "there were no splits; all images are in train"
+    open_ = sum(s.split is None for s in dataset.samples)
+    report.changed["images-put-into-train"] += open_
+    reason = f"the splits as they were ({listed}); {open_} images that were in none are in train"
+    return replace(dataset, samples=samples), reason
 
 
 def shares_of(asked: Sequence[float], total: int) -> tuple[float, ...]:
