@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Iterable
-from copy import copy
 from functools import cached_property
 from pathlib import Path
 
@@ -59,7 +57,7 @@ class Source:
 
     def part(self, folder: Path) -> Source:
         """What lies below a folder of the source, as a source of its own."""
-        part = copy.copy(self)
+        part = copy(self)
         part.__dict__.pop("images", None)
         part.path = part.root = folder
         part.files = tuple(p for p in self.files if p.is_relative_to(folder))
