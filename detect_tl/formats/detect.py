@@ -62,11 +62,15 @@ class Choice:
 
 
 def _grouped(reasons: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Titles that share a reason, with it."""
+    """Titles of formats that looked at the same files, with these.
+
+    "3 .json files, none with "shapes"" is a reason about 3 .json files.
+    """
     titles: dict[str, list[str]] = {}
     for title, reason in reasons.items():
-        titles.setdefault(reason, []).append(title)
-    return [(", ".join(several), reason) for reason, several in titles.items()]
+        about, none, missed = reason.partition(", none ")
+        titles.setdefault(about, []).append(f"{title} (none {missed})" if none else title)
+    return [(", ".join(several), about) for about, several in titles.items()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +190,10 @@ def _flags(options: frozenset[str]) -> str:
 
 def _nothing(source: Source, rejected: Mapping[str, str]) -> DataError:
     images = len(source.images.images)
-    looked = "; ".join(f"{reason} ({titles})" for titles, reason in _grouped(rejected))
+    looked = "; ".join(
+        f"{about} ({titles})" if about.startswith("no ") else f"{about}, but not {titles}"
+        for titles, about in _grouped(rejected)
+    )
     return DataError(
         f"no annotations found beside {images} images: {looked}",
         path=source.path,
@@ -203,7 +210,7 @@ def _mixed(source: Source, claims: Sequence[Claim]) -> DataError:
     return DataError(
         f"{len(claims)} annotation formats are mixed ({listed})",
         path=source.path,
-        hint=f"Say which one to read, {names}, or name a sub-folder.",
+        hint=f"Say which one to read, {names}, choose files by --annotations, or name a sub-folder.",
     )
 
 
