@@ -6,16 +6,21 @@ up from wherever the program happens to run.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import yaml
+from numpy.typing import NDArray
 
-from detect_tl.core.dataset import SPLITS, Dataset, Instance, Sample
+from detect_tl.core.columns import InstanceTable, gathered
+from detect_tl.core.dataset import SPLITS, Dataset, Sample
 from detect_tl.core.findings import Report
-from detect_tl.core.geometry import PolygonMask, Ring, Size, box_ring, rle_to_bitmap
-from detect_tl.core.masks import join_rings, merged, outline
 from detect_tl.core.model_spec import Task
+from detect_tl.core.parallel import spread
+from detect_tl.formats.yolo_rows import rows_of
 
 LOSSES = {
     "yolo-crowds": "a row cannot say that it stands for a crowd; crowds are left out",
@@ -28,16 +33,21 @@ LOSSES = {
     "yolo-outlines-from-boxes": "in a data set of outlines an object without one gets its box",
 }
 
+# Images written by one process at a time; fewer are not worth another process.
+_TOGETHER = 5000
+
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
+
 
 def write(dataset: Dataset, folder: Path, report: Report, task: Task) -> None:
     """Write rows and data.yaml for images that lie at `folder/images/<split>/<name>`.
 
     All rows are boxes or all are outlines: Ultralytics refuses a file that mixes the two.
     """
-    for sample in dataset.samples:
-        path = label_path(sample.image)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(f"{row}\n" for row in _rows(sample, task, report)))
+    for split in {sample.image.parent.name for sample in dataset.samples}:
+        (folder / "labels" / split).mkdir(parents=True, exist_ok=True)
+    for lost in spread(_write_labels, _batches(dataset.samples, task)):
+        report.lost.update(lost)
     (folder / "data.yaml").write_text(_data_yaml(dataset), "utf-8")
 
 
@@ -54,40 +64,30 @@ def _data_yaml(dataset: Dataset) -> str:
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
 
 
-def _rows(sample: Sample, task: Task, report: Report) -> Iterator[str]:
-    for item in sample.instances:
-        if item.iscrowd:
-            report.lost["yolo-crowds"] += 1
-            continue
-        if item.attributes:
-            report.lost["yolo-attributes"] += 1
-        w, h = sample.size
-        if task == "segment":
-            values = (_outline(item, sample.size, report) / (w, h)).reshape(-1).tolist()
-        else:
-            if item.mask is not None:
-                report.lost["yolo-outlines"] += 1
-            x1, y1, x2, y2 = item.box
-            values = [(x1 + x2) / 2 / w, (y1 + y2) / 2 / h, (x2 - x1) / w, (y2 - y1) / h]
-        # Seven digits are what the float32 of the trainer holds.
-        yield " ".join([str(item.category), *(f"{v:.7g}" for v in values)])
+# The paths of some label files, their objects, where those of each begin, image sizes, and a task.
+_Batch = tuple[list[str], InstanceTable, NDArray[np.int64], NDArray[np.float64], Task]
 
 
-def _outline(item: Instance, size: Size, report: Report) -> Ring:
-    mask = item.mask
-    if mask is None:
-        report.lost["yolo-outlines-from-boxes"] += 1
-        return box_ring(item.box)
-    if not isinstance(mask, PolygonMask):
-        report.lost["yolo-run-lengths"] += 1
-        mask = outline(rle_to_bitmap(mask))
-        if not mask.parts:
-            return box_ring(item.box)
-    if len(mask.parts) > 1:
-        report.lost["yolo-joined-parts"] += 1
-    if mask.holes:
-        report.lost["yolo-joined-holes"] += 1
-    apart = merged(mask, size)
-    if apart is not mask:
-        report.lost["yolo-merged-parts"] += 1
-    return join_rings(apart)
+def _batches(samples: Sequence[Sample], task: Task) -> Iterator[_Batch]:
+    for start in range(0, len(samples), _TOGETHER):
+        some = samples[start : start + _TOGETHER]
+        table, offsets = gathered([sample.instances for sample in some])
+        sizes = np.asarray([sample.size for sample in some], dtype=np.float64)
+        paths = [str(label_path(sample.image)) for sample in some]
+        yield paths, table.compact(), offsets, sizes, task
+
+
+def _write_labels(batch: _Batch) -> Counter[str]:
+    """Write some label files; return what was lost."""
+    paths, table, offsets, sizes, task = batch
+    lost: Counter[str] = Counter()
+    for path, rows in zip(paths, rows_of(table, offsets, sizes, task, lost), strict=True):
+        descriptor = os.open(path, _NEW_FILE, 0o666)
+        try:
+            with memoryview(rows) as left:
+                written = 0
+                while written < len(left):
+                    written += os.write(descriptor, left[written:])
+        finally:
+            os.close(descriptor)
+    return lost
