@@ -206,11 +206,12 @@ def _mixed(source: Source, claims: Sequence[Claim]) -> DataError:
         f"{c.format.title}: {c.sniff.reason}, such as {source.short(c.sniff.files[0])}"
         for c in claims
     )
-    names = " or ".join(f"--from {claim.format.name}" for claim in claims)
+    names = " or ".join(claim.format.name for claim in claims)
     return DataError(
         f"{len(claims)} annotation formats are mixed ({listed})",
         path=source.path,
-        hint=f"Say which one to read, {names}, choose files by --annotations, or name a sub-folder.",
+        hint=f"Say which one to read (--from {names}), choose files by --annotations, or name a"
+        " sub-folder.",
     )
 
 

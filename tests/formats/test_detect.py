@@ -43,7 +43,7 @@ def test_a_mixed_folder_lists_what_is_in_it(tmp_path: Path) -> None:
         read(tmp_path)
     assert "such as a.json" in caught.value.message
     assert "such as a.xml" in caught.value.message
-    assert "--from coco or --from voc" in caught.value.hint
+    assert "--from coco or voc" in caught.value.hint
 
 
 def test_folders_of_one_format_each_are_read_together(tmp_path: Path) -> None:
@@ -166,7 +166,8 @@ def test_a_folder_without_annotations_says_what_was_looked_for(tmp_path: Path) -
         read(tmp_path)
     for words in (
         "no .json file (COCO",
-        "1 .xml files, none with an <annotation> root (Pascal VOC",
+        "1 .xml files, but not",
+        "Pascal VOC (none with an <annotation> root)",
     ):
         assert words in caught.value.message
     assert caught.value.exit_code == 3
