@@ -6,37 +6,41 @@ included; the tools that write this format now (LabelImg, CVAT, Roboflow, …) c
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from detect_tl.core.dataset import NO_ATTRIBUTES, CategoryIndex, Dataset, Instance, Json, Sample
+from detect_tl.core.dataset import CategoryIndex, Dataset, Instance, Sample
+from detect_tl.core.errors import DataError
 from detect_tl.core.findings import Report
-from detect_tl.core.geometry import Box, Mask, PolygonMask, Size, ring
+from detect_tl.core.geometry import Size
 from detect_tl.formats.base import Format, Sniff
 from detect_tl.formats.gather import Gatherer, alphabetical, extent_of, placed
 from detect_tl.formats.images import pair_left_over
 from detect_tl.formats.source import Source
+from detect_tl.formats.voc_labelmap import read_labelmap
+from detect_tl.formats.voc_object import read_objects
+from detect_tl.formats.voc_segmentation import OBJECTS, Segmentation, is_mask, joined, mask_files
 from detect_tl.formats.voc_splits import Splits, read_splits
-from detect_tl.formats.xml import lines_of, read_xml, text_of
+from detect_tl.formats.voc_write import LOSSES, write
+from detect_tl.formats.xml import read_xml, text_of
 
 _ROOT = re.compile(rb"<annotation[\s>]")
 _LABELME_XML = re.compile(rb"<polygon>\s*(<username>|<pt>)")
-_FLAGS = ("difficult", "truncated", "occluded")
-_CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
 def sniff(source: Source) -> Sniff:
     files = source.candidates(".xml")
-    if not files:
-        return Sniff("no .xml file")
-    claimed = tuple(p for p in files if _is_voc(source.peek(p)))
-    if not claimed:
-        return Sniff(f"{len(files)} .xml files, none with an <annotation> root")
-    return Sniff(f"{len(claimed)} .xml files with an <annotation> root", claimed)
+    claimed = [p for p in files if _is_voc(source.peek(p))]
+    masks = mask_files(source)
+    if not claimed and not masks:
+        about = f"{len(files)} .xml files, none with an <annotation> root"
+        return Sniff(about if files else "no .xml file")
+    found = [f"{len(claimed)} .xml files with an <annotation> root"] if claimed else []
+    found += [f"{len(masks)} pictures in {OBJECTS}"] if masks else []
+    return Sniff(" and ".join(found), (*claimed, *masks))
 
 
 def _is_voc(head: bytes) -> bool:
@@ -49,16 +53,24 @@ def read(source: Source, report: Report) -> Dataset:
     Raises DataError, with file and line, for a file that is not well-formed XML.
     """
     files = sniff(source).files
-    declared = _labelmap(source)
+    labelmap = read_labelmap(source)
+    source = source.without([p for p in source.images.images if is_mask(p)])
     gather = Gatherer(source, report)
-    reading = _Reading(gather, CategoryIndex(declared), read_splits(source, report))
+    masks = {p.stem: p for p in files if p.suffix.lower() == ".png"}
+    reading = _Reading(
+        gather,
+        CategoryIndex(labelmap.names),
+        read_splits(source, report),
+        Segmentation(labelmap.colours),
+        masks,
+    )
     orphans: list[_Orphan] = []
     for path in files:
+        if path.suffix.lower() != ".xml":
+            continue
         root = read_xml(path)
         report.read["annotation-files"] += 1
-        match = source.images.find(
-            [text_of(root, "filename"), path.name], near=_image_folders(path), hints=()
-        )
+        match = source.images.find(_image_names(root, path), near=_image_folders(path))
         if match.path is None:
             orphans.append(_Orphan(path, root, match.rivals))
             continue
@@ -66,14 +78,24 @@ def read(source: Source, report: Report) -> Dataset:
             gather.forgive(match.path, text_of(root, "filename"), path, match.forgiven)
         reading.add(path, root, match.path)
     reading.match_left_over(orphans)
+    reading.add_masks_alone()
     reading.add_backgrounds()
     met = [category.name for category in reading.index.categories()]
+    declared = labelmap.names
     order = declared + alphabetical(name for name in met if name not in declared)
     return gather.dataset(reading.index, order)
 
 
+def _image_names(root: Element, path: Path) -> list[str]:
+    """What the image may be called. `<path>` says more than `<filename>` where they agree."""
+    filename, place = text_of(root, "filename"), text_of(root, "path")
+    agree = place.replace("\\", "/").rpartition("/")[2] == filename.replace("\\", "/")
+    return [*([place] if agree else []), filename, path.name]
+
+
 def _image_folders(path: Path) -> list[Path]:
-    above = path.parent.parent
+    inside = (p.parent for p in path.parents if p.name.casefold() == "annotations")
+    above = next(inside, path.parent.parent)
     return [path.parent, above / "JPEGImages", above / "images", above]
 
 
@@ -93,18 +115,58 @@ class _Reading:
     gather: Gatherer
     index: CategoryIndex
     splits: Splits
+    segmentation: Segmentation
+    masks: dict[str, Path]
 
     def add(self, path: Path, root: Element, image: Path) -> None:
         """Keep one image with the objects of its file."""
         gather = self.gather
-        instances = tuple(_objects(root, path, self.index, gather.report))
+        instances = list(read_objects(root, path, self.index, gather.report))
+        instances = self._with_masks(instances, path)
         extent = extent_of(item.box for item in instances)
         frame = gather.frame(image, _declared_size(root), extent, path, len(instances))
         if frame is None:
             return
         split = self.splits.of(path) or gather.source.split_of(image)
-        instances = tuple(placed(item, frame) for item in instances)
-        gather.add(Sample(image, frame.size, instances, split, path))
+        upright = tuple(placed(item, frame) for item in instances)
+        gather.add(Sample(image, frame.size, upright, split, path))
+
+    def _with_masks(self, boxes: list[Instance], path: Path) -> list[Instance]:
+        """The objects of a file, with the masks of the picture that belongs to it."""
+        picture = self.masks.pop(path.stem, None)
+        found = None if picture is None else self._objects_of(picture)
+        return boxes if found is None else joined(boxes, found[1], self.gather.report)
+
+    def _objects_of(self, picture: Path) -> tuple[Size, list[Instance]] | None:
+        """The objects of a picture; None, reported, when it cannot be read."""
+        report = self.gather.report
+        report.read["mask-files"] += 1
+        try:
+            return self.segmentation.objects(picture, self.index, report)
+        except DataError as error:
+            report.lost["mask-files"] += 1
+            report.add("voc.bad-mask", "error", error.message, picture)
+            return None
+
+    def add_masks_alone(self) -> None:
+        """Keep the images whose objects stand in a picture only."""
+        gather = self.gather
+        for stem, picture in sorted(self.masks.items()):
+            found = self._objects_of(picture)
+            if found is None:
+                continue
+            size, items = found
+            base = picture.parent.parent
+            near = [base / "JPEGImages", base / "images", base]
+            image = gather.find([f"{stem}.jpg"], picture, len(items), near=near)
+            if image is None:
+                continue
+            extent = extent_of(item.box for item in items)
+            frame = gather.frame(image, size, extent, picture, len(items))
+            if frame is not None:
+                split = self.splits.of(picture) or gather.source.split_of(image)
+                upright = tuple(placed(item, frame) for item in items)
+                gather.add(Sample(image, frame.size, upright, split, picture))
 
     def match_left_over(self, orphans: Sequence[_Orphan]) -> None:
         """Match files by what only they have in common; the others have lost their image."""
@@ -147,81 +209,12 @@ def _declared_size(root: Element) -> Size | None:
     return size
 
 
-def _objects(root: Element, path: Path, index: CategoryIndex, report: Report) -> Iterator[Instance]:
-    for place, element in enumerate(root.findall("object")):
-        try:
-            box = _box(element)
-            name = text_of(element, "name")
-            if not name:
-                raise ValueError("it has no <name>")
-        except ValueError as error:
-            report.lost["objects-unreadable"] += 1
-            line = lines_of(path, "object")[place]
-            report.add("voc.bad-object", "error", f"the object is lost: {error}", path, line)
-            continue
-        parts = len(element.findall("part"))
-        if parts:
-            report.lost["object-parts"] += parts
-        yield Instance(index.add(name), box, _polygon(element), False, _attributes(element))
-
-
-def _box(element: Element) -> Box:
-    corners = element.find("bndbox")
-    if corners is None:
-        raise ValueError("it has no <bndbox>")
-    return Box(*(_number(corners, tag) for tag in _CORNERS))
-
-
-def _number(parent: Element, tag: str) -> float:
-    text = text_of(parent, tag)
-    try:
-        value = float(text)
-    except ValueError:
-        raise ValueError(f"<{tag}> is {text!r}, not a number") from None
-    if not math.isfinite(value):
-        raise ValueError(f"<{tag}> is {text!r}")
-    return value
-
-
-def _polygon(element: Element) -> Mask | None:
-    """Roboflow adds <polygon><x1/><y1/><x2/><y2/>…</polygon> to the box."""
-    outline = element.find("polygon")
-    if outline is None:
-        return None
-    values: list[float] = []
-    while outline.find(f"x{len(values) // 2 + 1}") is not None:
-        place = len(values) // 2 + 1
-        values += _number(outline, f"x{place}"), _number(outline, f"y{place}")
-    return PolygonMask((ring(values),)) if len(values) >= 6 else None
-
-
-def _attributes(element: Element) -> Mapping[str, Json]:
-    """What differs from the ordinary: flags that are set, a pose, CVAT's own attributes."""
-    found: dict[str, Json] = {
-        flag: True for flag in _FLAGS if text_of(element, flag, "0") not in ("0", "")
-    }
-    pose = text_of(element, "pose")
-    if pose and pose != "Unspecified":
-        found["pose"] = pose
-    for attribute in element.iterfind("attributes/attribute"):
-        found[text_of(attribute, "name")] = text_of(attribute, "value")
-    return found or NO_ATTRIBUTES
-
-
-def _labelmap(source: Source) -> list[str]:
-    """Class names in the order of CVAT's labelmap.txt, its background left out."""
-    for path in source.files:
-        if path.name.casefold() == "labelmap.txt":
-            lines = path.read_text("utf-8-sig", errors="replace").splitlines()
-            names = [line.split(":")[0].strip() for line in lines if not line.startswith("#")]
-            return [name for name in dict.fromkeys(names) if name and name != "background"]
-    return []
-
-
 FORMAT = Format(
     name="voc",
     title="Pascal VOC",
-    description="one XML file per image (LabelImg, CVAT, Roboflow), splits in ImageSets/Main",
+    description="one XML file per image (LabelImg, CVAT, Roboflow), splits in ImageSets, masks",
     sniff=sniff,
     read=read,
+    write=write,
+    losses=LOSSES,
 )

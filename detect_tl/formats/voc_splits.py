@@ -1,7 +1,11 @@
-"""The official splits of a Pascal VOC folder: `ImageSets/Main/{train,val,test,trainval}.txt`."""
+"""The official splits of a Pascal VOC folder: `ImageSets/Main/{train,val,test,trainval}.txt`.
+
+A folder of masks only has them in `ImageSets/Segmentation`.
+"""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,9 +41,7 @@ class Splits:
 def read_splits(source: Source, report: Report) -> Splits:
     """Read all lists below the source; report a name that stands in two of them."""
     lists: dict[Path, dict[str, str | None]] = {}
-    for folder in sorted({p.parent for p in source.files if p.parent.name == "Main"}):
-        if folder.parent.name != "ImageSets":
-            continue
+    for folder in _list_folders(source):
         names: dict[str, str | None] = {}
         for split in SPLITS:
             _add_list(folder / f"{split}.txt", split, names, report)
@@ -48,6 +50,14 @@ def read_splits(source: Source, report: Report) -> Splits:
         if names:
             lists[folder.parent.parent] = names
     return Splits(lists)
+
+
+def _list_folders(source: Source) -> list[Path]:
+    """`Main` of every `ImageSets`, or `Segmentation` where there are only masks."""
+    found = {p.parent for p in source.files if p.parent.parent.name == "ImageSets"}
+    bases = sorted({folder.parent for folder in found})
+    both = ([base / "Main", base / "Segmentation"] for base in bases)
+    return [next(f for f in pair if f in found) for pair in both if found & set(pair)]
 
 
 def _add_list(path: Path, split: str, names: dict[str, str | None], report: Report) -> None:
@@ -61,5 +71,5 @@ def _add_list(path: Path, split: str, names: dict[str, str | None], report: Repo
 def _lines(path: Path) -> list[str]:
     if not path.is_file():
         return []
-    lines = path.read_text("utf-8-sig", errors="replace").splitlines()
-    return [line.strip() for line in lines if line.strip()]
+    text = path.read_bytes().decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+    return [line.strip() for line in re.split(r"[\r\n]+", text) if line.strip()]

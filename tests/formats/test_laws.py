@@ -17,6 +17,7 @@ from detect_tl.core.masks import draw_mask
 from detect_tl.core.model_spec import TASKS, Task
 from detect_tl.formats.base import Format, load_formats
 from detect_tl.formats.source import Source
+from detect_tl.formats.voc_write import FLAGS, as_text
 from tests.formats.worlds import World, worlds
 
 WRITERS = [item for item in load_formats() if item.write is not None]
@@ -39,8 +40,15 @@ def from_yolo(item: Instance, task: Task) -> Instance | None:
     return replace(plain, box=mask_box(plain.mask))
 
 
+def from_voc(item: Instance, task: Task) -> Instance | None:
+    del task
+    flags = {k: v for k, v in item.attributes.items() if k in FLAGS and v is True}
+    texts = {k: as_text(v) for k, v in item.attributes.items() if k not in flags}
+    return replace(item, attributes={**flags, **{k.strip(): v.strip() for k, v in texts.items()}})
+
+
 # What is left of an object after a format; a new writer has to say so here.
-EXPECTED: Mapping[str, Expectation] = {"coco": from_coco, "yolo": from_yolo}
+EXPECTED: Mapping[str, Expectation] = {"coco": from_coco, "voc": from_voc, "yolo": from_yolo}
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -52,11 +60,11 @@ def test_what_is_written_reads_back(writer: Format, task: Task, data: st.DataObj
     with tempfile.TemporaryDirectory() as scratch:
         written, back, report = round_trip(writer, world, Path(scratch), task)
     assert back.names == written.names
-    assert [(s.image, s.size, s.split) for s in back.samples] == [
+    assert [(s.image, s.size, s.split) for s in ordered(back)] == [
         (s.image, s.size, s.split) for s in ordered(written)
     ]
     expected = EXPECTED[writer.name]
-    for before, after in zip(ordered(written), back.samples, strict=True):
+    for before, after in zip(ordered(written), ordered(back), strict=True):
         wanted = [e for item in before.instances if (e := expected(item, task)) is not None]
         assert len(after.instances) == len(wanted)
         for a, b in zip(wanted, after.instances, strict=True):
@@ -79,7 +87,7 @@ def round_trip(
 
 
 def ordered(dataset: Dataset) -> list[Sample]:
-    """Samples in the order of their files, in which they are read."""
+    """Samples by split and name; a format may read them in the order of its own files."""
     return sorted(dataset.samples, key=lambda s: str(s.split) + "/" + s.image.name)
 
 

@@ -1,0 +1,146 @@
+"""The pictures of Pascal VOC that say of every pixel which object, and which class, it belongs to.
+
+`SegmentationObject/<stem>.png` numbers the objects, `SegmentationClass/<stem>.png` the classes.
+Both are pictures with a palette, or in its colours (CVAT); 255 marks the border of objects, which
+belongs to none.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detect_tl.core.dataset import CategoryIndex, Instance
+from detect_tl.core.errors import DataError
+from detect_tl.core.findings import Report
+from detect_tl.core.geometry import RleMask, Size, box_iou
+from detect_tl.formats.label_image import Colour, LabelImage, Region, read_label_image, regions
+from detect_tl.formats.source import Source
+from detect_tl.formats.voc_palette import CLASSES, VOID, palette
+
+OBJECTS, KINDS = "SegmentationObject", "SegmentationClass"
+
+# Boxes of VOC go around the border, which the pixels leave out; a small object then fills about
+# half of its box.
+_SAME_OBJECT = 0.3
+
+
+def mask_files(source: Source) -> list[Path]:
+    """Pictures of objects below the source, as far as they may be annotations."""
+    return [p for p in source.candidates(".png") if p.parent.name == OBJECTS]
+
+
+def is_mask(path: Path) -> bool:
+    """Whether a picture holds numbers, not a photo."""
+    return path.parent.name in (OBJECTS, KINDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Segmentation:
+    """Reads the objects of one image from its two pictures.
+
+    colours: class by its colour (labelmap.txt), the standard ones when empty.
+    """
+
+    colours: Mapping[Colour, str]
+
+    def objects(
+        self, path: Path, index: CategoryIndex, report: Report
+    ) -> tuple[Size, list[Instance]]:
+        """Size and objects of a picture in SegmentationObject, masks as run lengths.
+
+        Raises DataError when the picture cannot be read; an object whose class is not known is
+        counted as lost.
+        """
+        numbers = read_label_image(path)
+        kinds = self._kinds(path.parent.with_name(KINDS) / path.name, numbers.size, report)
+        found: list[Instance] = []
+        for region in regions(numbers.values, _background(numbers)):
+            name = self._name(region, kinds)
+            if name is None:
+                report.lost["masks-without-class"] += 1
+                text = f"object {region.value} is lost: no class in {KINDS}"
+                report.add("voc.mask-without-class", "error", text, path)
+                continue
+            found.append(Instance(index.add(name), region.box, region.mask))
+        return numbers.size, found
+
+    def _kinds(self, path: Path, size: Size, report: Report) -> LabelImage | None:
+        if not path.is_file():
+            return None
+        try:
+            kinds = read_label_image(path)
+            if kinds.size != size:
+                raise DataError(f"the mask is {kinds.size}, that of the objects {size}", path=path)
+        except DataError as error:
+            report.add("voc.bad-mask", "error", error.message, path)
+            return None
+        return kinds
+
+    def _name(self, region: Region, kinds: LabelImage | None) -> str | None:
+        """The class that most pixels of an object have."""
+        if kinds is None:
+            return None
+        under = kinds.values[_pixels(region.mask)]
+        without = _background(kinds)
+        counts = Counter(v for v in under.tolist() if v not in without)
+        return self._class(counts.most_common(1)[0][0], kinds) if counts else None
+
+    def _class(self, value: int, kinds: LabelImage) -> str | None:
+        colour = kinds.colours.get(value)
+        if self.colours:
+            return self.colours.get(colour or palette()[value % 256])
+        number = palette().index(colour) if colour in palette() else value
+        return CLASSES[number - 1] if 0 < number <= len(CLASSES) else None
+
+
+def _pixels(mask: RleMask) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows and columns of the pixels of a mask, without drawing it."""
+    ends = np.cumsum(mask.counts)
+    spans = [np.arange(ends[k - 1], ends[k]) for k in range(1, len(mask.counts), 2)]
+    places = np.concatenate(spans)
+    return places % mask.size.height, places // mask.size.height
+
+
+def _background(image: LabelImage) -> set[int]:
+    """The numbers that stand for no object."""
+    if not image.colours:
+        return {0, VOID}
+    nothing = ((0, 0, 0), palette()[VOID])
+    return {value for value, colour in image.colours.items() if colour in nothing}
+
+
+def joined(boxes: Sequence[Instance], masks: Sequence[Instance], report: Report) -> list[Instance]:
+    """The objects of a file and of its picture: a mask goes to the box of its class it fills best.
+
+    What has no partner is kept as it is; both are counted in `report.changed`.
+    """
+    result = list(boxes)
+    free = set(range(len(masks)))
+    for _, place, number in sorted(_overlaps(boxes, masks), reverse=True):
+        if number in free and result[place].mask is None:
+            result[place] = replace(result[place], mask=masks[number].mask)
+            free.discard(number)
+    report.changed["masks-joined-to-boxes"] += len(masks) - len(free)
+    if free:
+        report.changed["objects-without-box-in-xml"] += len(free)
+    alone = sum(item.mask is None for item in result)
+    if alone:
+        report.changed["boxes-without-mask"] += alone
+    return [*result, *(masks[number] for number in sorted(free))]
+
+
+def _overlaps(
+    boxes: Sequence[Instance], masks: Sequence[Instance]
+) -> Iterator[tuple[float, int, int]]:
+    for place, item in enumerate(boxes):
+        for number, mask in enumerate(masks):
+            same = item.category == mask.category and item.mask is None
+            iou = box_iou(item.box, mask.box) if same else 0.0
+            if iou >= _SAME_OBJECT:
+                yield iou, place, number
