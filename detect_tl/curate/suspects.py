@@ -1,0 +1,106 @@
+"""Which images need to be looked at object by object, found by arithmetic on columns.
+
+Nearly all objects of nearly all data sets are sound. To find the others costs a few passes over
+arrays; the careful work is then done on those few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detect_tl.core.columns import InstanceTable, gathered, ranges
+from detect_tl.core.dataset import Sample
+from detect_tl.core.geometry import PolygonMask
+from detect_tl.core.model_spec import Task
+from detect_tl.curate.sample_checks import LEAST_OVERLAP
+
+# Images looked at together: enough for numpy to be worth it, few enough for its scratch arrays.
+_TOGETHER = 20_000
+
+_Flags = NDArray[np.bool_]
+_Floats = NDArray[np.float64]
+
+
+def suspicious(samples: Sequence[Sample], task: Task) -> Iterator[bool]:
+    """Of every image, whether `repair` may have something to mend on it.
+
+    False is certain: every box and outline is sound and inside, box and outline belong together,
+    no object is there twice, and for "segment" every object has a mask.
+    """
+    for start in range(0, len(samples), _TOGETHER):
+        some = samples[start : start + _TOGETHER]
+        table, offsets = gathered([sample.instances for sample in some])
+        sizes = np.asarray([sample.size for sample in some], dtype=np.float64)
+        image_of = np.repeat(np.arange(len(some)), np.diff(offsets))
+        flags = _bad_boxes(table.box, sizes[image_of]) | _bad_outlines(table, sizes[image_of])
+        flags |= _repeated(table, image_of)
+        if task == "segment":
+            flags |= ~table.masked
+        flags[[row for row, mask in table.others.items() if isinstance(mask, PolygonMask)]] = True
+        yield from np.isin(np.arange(len(some)), image_of[flags]).tolist()
+
+
+def _bad_boxes(box: _Floats, size: _Floats) -> _Flags:
+    """Boxes without an area, turned around, or beyond their image. Both (N, …)."""
+    sound = (box[:, 2:] > box[:, :2]).all(axis=1) & (box[:, :2] >= 0).all(axis=1)
+    return ~(sound & (box[:, 2:] <= size).all(axis=1))
+
+
+def _bad_outlines(table: InstanceTable, size: _Floats) -> _Flags:
+    """Outlines without an area or beyond their image, or far from the box of their object."""
+    flags = np.zeros(len(table), dtype=np.bool_)
+    outlined = np.flatnonzero(table.rings)
+    if not len(outlined):
+        return flags
+    ring = ranges(table.first_ring[outlined], table.rings[outlined])
+    start = table.ring_start[ring]
+    lengths = table.ring_start[ring + 1] - start
+    points = table.points[ranges(start, lengths)]
+    first = np.cumsum(lengths) - lengths  # of every ring, in `points`
+    low, high = (f.reduceat(points, first) for f in (np.minimum, np.maximum))
+    owner = np.repeat(outlined, table.rings[outlined])
+    bad = (low < 0).any(axis=1) | (high > size[owner]).any(axis=1) | (lengths < 3)
+    bad |= _doubled_areas(points, first, lengths) == 0
+    flags[owner[bad]] = True
+    rings = np.cumsum(table.rings[outlined]) - table.rings[outlined]
+    around = np.concatenate(
+        [np.minimum.reduceat(low, rings), np.maximum.reduceat(high, rings)], axis=1
+    )
+    flags[outlined] |= _overlap(table.box[outlined], around) < LEAST_OVERLAP * (1 + 1e-9)
+    flags[owner[table.hole[ring]]] = True  # a hole does not widen the box; look closer
+    return flags
+
+
+def _doubled_areas(
+    points: _Floats, first: NDArray[np.int64], lengths: NDArray[np.int64]
+) -> _Floats:
+    """Twice the area of every ring, signed; taken about its first point, as `ring_area` does."""
+    x, y = (points - np.repeat(points[first], lengths, axis=0)).T
+    following = np.arange(1, len(points) + 1)
+    following[first + lengths - 1] = first
+    areas: _Floats = np.add.reduceat(x * y[following] - x[following] * y, first)
+    return areas
+
+
+def _overlap(a: _Floats, b: _Floats) -> _Floats:
+    """Intersection over union of pairs of boxes, (N, 4) each; 0 where there is none."""
+    sides = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
+    common = np.clip(sides, 0, None).prod(axis=1)
+    union = sum(np.clip(c[:, 2:] - c[:, :2], 0, None).prod(axis=1) for c in (a, b)) - common
+    return np.divide(common, union, out=np.zeros(len(a)), where=union > 0)
+
+
+def _repeated(table: InstanceTable, image_of: NDArray[np.int64]) -> _Flags:
+    """Objects whose class and box another object of the image has, or seems to have."""
+    columns = [image_of, table.category, *(table.box + 0.0).view(np.int64).T]
+    key = np.zeros(len(table), dtype=np.uint64)
+    for column in columns:
+        # a multiplicative hash (Knuth): equal rows have equal keys, and hardly any others
+        key = (key ^ column.astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+        key ^= key >> np.uint64(29)
+    _, place, count = np.unique(key, return_inverse=True, return_counts=True)
+    flags: _Flags = count[place] > 1
+    return flags
