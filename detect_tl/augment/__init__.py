@@ -1,0 +1,1 @@
+"""Augmentation: pictures changed at random, their boxes and masks with them."""

@@ -1,0 +1,58 @@
+"""From what a user names to an augmentation: a preset, one of a plugin, or a YAML file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from detect_tl.augment.spec import Augmentation
+from detect_tl.core.errors import DataError, MachineError, UsageError, did_you_mean
+from detect_tl.plugins import load, names
+
+GROUP = "detect_tl.augmentations"
+_SUFFIXES = (".yaml", ".yml")
+
+
+def augmentation_names() -> list[str]:
+    """Names on offer, built in and from plugins; nothing is imported."""
+    return names(GROUP)
+
+
+def find_augmentation(named: str | Path) -> Augmentation:
+    """The augmentation of a name, or the one that a YAML file describes.
+
+    Raises UsageError for an unknown name or a file that describes none, DataError for a file that
+    cannot be read. What albumentations makes of it is seen when a pipeline is built.
+    """
+    path = Path(named)
+    if path.suffix.lower() in _SUFFIXES:
+        return _read(path)
+    if str(named) not in augmentation_names():
+        hint = did_you_mean(str(named), augmentation_names())
+        raise UsageError(
+            f"unknown augmentation {str(named)!r}", hint=f"{hint} Or name a .yaml file of your own."
+        )
+    found = load(GROUP, str(named))
+    if not isinstance(found, Augmentation):
+        raise MachineError(f"the plugin {str(named)!r} is not an Augmentation")
+    return found
+
+
+def _read(path: Path) -> Augmentation:
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot be read: {error}", path=path) from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise DataError(
+            f"broken YAML: {getattr(error, 'problem', None) or error}",
+            path=path,
+            line=mark.line + 1 if mark else None,
+        ) from error
+    try:
+        return Augmentation.parse(content, name=path.stem)
+    except UsageError as error:
+        error.path = path
+        raise
