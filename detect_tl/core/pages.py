@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from detect_tl.core.dataset import Dataset, Instance, Sample, categories_of
 from detect_tl.core.files import atomic_path
-from detect_tl.core.geometry import Ring
+from detect_tl.core.geometry import PolygonMask, Ring, Size, box_ring, rle_to_bitmap
 from detect_tl.core.images import Image
+from detect_tl.core.masks import outline
 
 CLASS_COLOURS = (
     "#ff3b6b #00b3ff #ffc400 #00d68f #a46bff #ff8a00 #00e1d9 #ff6bd6 #9ad400 #6b8cff".split()
@@ -34,6 +37,46 @@ def _closed(ring: Ring) -> str:
     step = max(1, len(ring) // _MOST_POINTS)
     points = " ".join(f"{x:.1f},{y:.1f}" for x, y in ring[::step].tolist())
     return f"M{points}Z"
+
+
+def choose_pictures(dataset: Dataset, count: int) -> list[Sample]:
+    """Images that show every class, the rarest first, in the order of the data set."""
+    holders: dict[int, list[int]] = defaultdict(list)
+    for place, sample in enumerate(dataset.samples):
+        for category in set(categories_of(sample.instances)):
+            holders[category].append(place)
+    chosen: dict[int, None] = {}
+    for category in sorted(holders, key=lambda c: (len(holders[c]), c)):
+        if len(chosen) < count and not chosen.keys() & set(holders[category]):
+            chosen[holders[category][0]] = None
+    rest = [k for k, s in enumerate(dataset.samples) if len(s.instances) and k not in chosen]
+    missing = count - len(chosen)
+    if missing > 0 and rest:
+        step = max(len(rest) / missing, 1)
+        for k in range(min(missing, len(rest))):
+            chosen[rest[int(k * step)]] = None
+    return [dataset.samples[k] for k in sorted(chosen)]
+
+
+def drawn(item: Instance, names: Sequence[str], size: Size) -> dict[str, Any]:
+    """One object as an SVG drawing in pixels of the image, for `drawing.html.j2`.
+
+    The outline of its mask, or its box where it has none.
+    """
+    rings: tuple[Ring, ...] = (box_ring(item.box),)
+    if item.mask is not None:
+        mask = item.mask
+        shape = mask if isinstance(mask, PolygonMask) else outline(rle_to_bitmap(mask))
+        rings = (*shape.parts, *shape.holes)
+    return {
+        "label": names[item.category] + (" (crowd)" if item.iscrowd else ""),
+        "colour": class_colour(item.category),
+        "path": svg_path(rings),
+        "x": round(item.box.x1, 1),
+        # Far to the right, the label ends where the box does.
+        "right": round(item.box.x2, 1) if item.box.x1 > 0.75 * size.width else None,
+        "y": round(item.box.y1, 1),
+    }
 
 
 def write_page(path: Path, template: Path, values: Mapping[str, Any]) -> None:

@@ -8,13 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from detect_tl.core.dataset import Dataset, Instance, Sample
+from detect_tl.core.dataset import Dataset
 from detect_tl.core.errors import DataError
 from detect_tl.core.findings import Finding, Report
-from detect_tl.core.geometry import PolygonMask, Ring, Size, box_ring, rle_to_bitmap
 from detect_tl.core.images import read_image
-from detect_tl.core.masks import outline
-from detect_tl.core.pages import class_colour, embedded_jpeg, svg_path, write_page
+from detect_tl.core.pages import (
+    choose_pictures,
+    class_colour,
+    drawn,
+    embedded_jpeg,
+    write_page,
+)
 from detect_tl.curate.stats import class_table, split_table
 
 _TEMPLATE = Path(__file__).parent / "templates" / "report.html.j2"
@@ -98,42 +102,5 @@ def _pictures(dataset: Dataset) -> Iterator[dict[str, Any]]:
             "height": sample.size.height,
             "data": data,
             "labelled": labelled,
-            "objects": [_drawn(item, dataset.names, sample.size) for item in sample.instances],
+            "objects": [drawn(item, dataset.names, sample.size) for item in sample.instances],
         }
-
-
-def choose_pictures(dataset: Dataset, count: int) -> list[Sample]:
-    """Images that show every class, the rarest first, in the order of the data set."""
-    holders: dict[int, list[int]] = defaultdict(list)
-    for place, sample in enumerate(dataset.samples):
-        for category in {item.category for item in sample.instances}:
-            holders[category].append(place)
-    chosen: dict[int, None] = {}
-    for category in sorted(holders, key=lambda c: (len(holders[c]), c)):
-        if len(chosen) < count and not chosen.keys() & set(holders[category]):
-            chosen[holders[category][0]] = None
-    rest = [k for k, s in enumerate(dataset.samples) if s.instances and k not in chosen]
-    missing = count - len(chosen)
-    if missing > 0 and rest:
-        step = max(len(rest) / missing, 1)
-        for k in range(min(missing, len(rest))):
-            chosen[rest[int(k * step)]] = None
-    return [dataset.samples[k] for k in sorted(chosen)]
-
-
-def _drawn(item: Instance, names: Sequence[str], size: Size) -> dict[str, Any]:
-    """One object as the path of an SVG drawing in pixels of the image."""
-    rings: tuple[Ring, ...] = (box_ring(item.box),)
-    if item.mask is not None:
-        mask = item.mask
-        shape = mask if isinstance(mask, PolygonMask) else outline(rle_to_bitmap(mask))
-        rings = (*shape.parts, *shape.holes)
-    return {
-        "label": names[item.category] + (" (crowd)" if item.iscrowd else ""),
-        "colour": class_colour(item.category),
-        "path": svg_path(rings),
-        "x": round(item.box.x1, 1),
-        # Far to the right, the label ends where the box does.
-        "right": round(item.box.x2, 1) if item.box.x1 > 0.75 * size.width else None,
-        "y": round(item.box.y1, 1),
-    }

@@ -12,7 +12,8 @@ import pytest
 from detect_tl.core.dataset import Category, Dataset, Instance, Sample
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Box, PolygonMask, Size, bitmap_to_rle, box_ring
-from detect_tl.curate.report import Page, choose_pictures, write_report
+from detect_tl.core.pages import choose_pictures
+from detect_tl.curate.report import Page, write_report
 from tests.formats.makers import image
 
 NASTY = "<script>alert('x')</script> & \"co\""
