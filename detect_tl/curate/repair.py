@@ -29,6 +29,7 @@ from detect_tl.curate.sample_checks import (
     place_of,
     show,
 )
+from detect_tl.curate.suspects import suspicious
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,11 @@ def plan_repair(dataset: Dataset, task: Task = "detect") -> RepairPlan:
     """
     report = Report()
     merged = merge_variants(dataset, report)
-    samples = tuple(_mend_sample(s, merged.names, task, report) for s in merged.samples)
+    names = merged.names
+    samples = tuple(
+        _mend_sample(sample, names, task, report) if suspect else sample
+        for sample, suspect in zip(merged.samples, suspicious(merged.samples, task), strict=True)
+    )
     return RepairPlan(Dataset(merged.categories, samples), report)
 
 

@@ -22,6 +22,7 @@ _TOGETHER = 20_000
 
 _Flags = NDArray[np.bool_]
 _Floats = NDArray[np.float64]
+_Ints = NDArray[np.int64]
 
 
 def suspicious(samples: Sequence[Sample], task: Task) -> Iterator[bool]:
@@ -46,7 +47,8 @@ def suspicious(samples: Sequence[Sample], task: Task) -> Iterator[bool]:
 def _bad_boxes(box: _Floats, size: _Floats) -> _Flags:
     """Boxes without an area, turned around, or beyond their image. Both (N, …)."""
     sound = (box[:, 2:] > box[:, :2]).all(axis=1) & (box[:, :2] >= 0).all(axis=1)
-    return ~(sound & (box[:, 2:] <= size).all(axis=1))
+    flags: _Flags = ~(sound & (box[:, 2:] <= size).all(axis=1))
+    return flags
 
 
 def _bad_outlines(table: InstanceTable, size: _Floats) -> _Flags:
@@ -74,9 +76,7 @@ def _bad_outlines(table: InstanceTable, size: _Floats) -> _Flags:
     return flags
 
 
-def _doubled_areas(
-    points: _Floats, first: NDArray[np.int64], lengths: NDArray[np.int64]
-) -> _Floats:
+def _doubled_areas(points: _Floats, first: _Ints, lengths: _Ints) -> _Floats:
     """Twice the area of every ring, signed; taken about its first point, as `ring_area` does."""
     x, y = (points - np.repeat(points[first], lengths, axis=0)).T
     following = np.arange(1, len(points) + 1)
@@ -90,10 +90,11 @@ def _overlap(a: _Floats, b: _Floats) -> _Floats:
     sides = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
     common = np.clip(sides, 0, None).prod(axis=1)
     union = sum(np.clip(c[:, 2:] - c[:, :2], 0, None).prod(axis=1) for c in (a, b)) - common
-    return np.divide(common, union, out=np.zeros(len(a)), where=union > 0)
+    overlap: _Floats = np.divide(common, union, out=np.zeros(len(a)), where=union > 0)
+    return overlap
 
 
-def _repeated(table: InstanceTable, image_of: NDArray[np.int64]) -> _Flags:
+def _repeated(table: InstanceTable, image_of: _Ints) -> _Flags:
     """Objects whose class and box another object of the image has, or seems to have."""
     columns = [image_of, table.category, *(table.box + 0.0).view(np.int64).T]
     key = np.zeros(len(table), dtype=np.uint64)

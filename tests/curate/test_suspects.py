@@ -34,7 +34,7 @@ objects = instances(SIZE, 2, masked=True) | instances(SIZE, 2, masked=False) | o
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("columns", [False, True])
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(groups=st.lists(st.lists(objects, max_size=3), max_size=4))
 def test_what_is_not_suspicious_needs_no_mending(
     groups: list[list[Instance]], task: Task, columns: bool
