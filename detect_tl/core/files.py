@@ -153,14 +153,16 @@ def walk_files(folder: Path) -> Iterator[Path]:
 
 
 def place_file(source: Path, target: Path, link: str = "copy") -> None:
-    """Put `source` at `target`: "copy", "hard" (falls back to a copy across disks) or "soft"."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    """Put `source` at `target`: "copy", "hard" (falls back to a copy across disks) or "soft".
+
+    The folder of `target` must be there.
+    """
     if link == "soft":
         target.symlink_to(source.resolve())
         return
     if link == "hard":
         try:
-            os.link(source.resolve(), target)
+            os.link(source.resolve() if source.is_symlink() else source, target)
             return
         except OSError as error:
             if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):

@@ -166,6 +166,8 @@ def write_folder(
     task = recipe.task_for(dataset)
     planned = _in_order(dataset, origin.root, report, edits)
     with atomic_folder(destination) as folder:
+        for split in {sample.split or "train" for sample, _ in planned}:
+            (folder / "images" / split).mkdir(parents=True)
         copying = track(progress, planned, "Copying images", len(planned))
         samples = _place_images(copying, folder, recipe.link, report, edits)
         placed = replace(dataset, samples=samples)
@@ -245,10 +247,11 @@ def _place_images(
     edits: Mapping[Path, ImageEdit],
 ) -> tuple[Sample, ...]:
     samples: list[Sample] = []
+    places = {split: folder / "images" / split for split in SPLITS}
     for sample, name in planned:
-        target = folder / "images" / str(sample.split) / name
+        target = places[sample.split or "train"] / name
         tail = edits[sample.image].tail if sample.image in edits else b""
-        if link != "copy" and (tail or has_appendix(sample.image)):
+        if link != "copy" and (tail or _appendix(sample)):
             # what is added, or training, would write through the link into the user's own file
             report.changed["images-copied-not-linked"] += 1
             place_file(sample.image, target)
@@ -259,6 +262,10 @@ def _place_images(
                 stream.write(tail)
         samples.append(replace(sample, image=target))
     return tuple(samples)
+
+
+def _appendix(sample: Sample) -> bool:
+    return sample.header.appendix if sample.header else has_appendix(sample.image)
 
 
 def _write_reports(

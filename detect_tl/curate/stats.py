@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
-from detect_tl.core.dataset import SPLITS, Dataset
+from detect_tl.core.dataset import SPLITS, Dataset, categories_of
 from detect_tl.core.findings import Report
 
 
 def class_table(dataset: Dataset) -> dict[str, dict[str, dict[str, int]]]:
     """`{class: {split: {"images": …, "objects": …}}}`, for the splits that have images."""
-    used = [split for split in SPLITS if dataset.in_split(split)]
-    table = {name: {s: {"images": 0, "objects": 0} for s in used} for name in dataset.names}
+    images: dict[str, Counter[int]] = {split: Counter() for split in SPLITS}
+    objects: dict[str, Counter[int]] = {split: Counter() for split in SPLITS}
+    used = {sample.split for sample in dataset.samples}
     for sample in dataset.samples:
-        if sample.split is None:
-            continue
-        for item in sample.instances:
-            table[dataset.names[item.category]][sample.split]["objects"] += 1
-        for category in {item.category for item in sample.instances}:
-            table[dataset.names[category]][sample.split]["images"] += 1
-    return table
+        if sample.split is not None:
+            categories = categories_of(sample.instances)
+            objects[sample.split].update(categories)
+            images[sample.split].update(set(categories))
+    return {
+        name: {
+            split: {"images": images[split][index], "objects": objects[split][index]}
+            for split in SPLITS
+            if split in used
+        }
+        for index, name in enumerate(dataset.names)
+    }
 
 
 def split_table(dataset: Dataset) -> dict[str, dict[str, int]]:

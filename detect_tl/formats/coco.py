@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from detect_tl.core.columns import Rows, stacked
-from detect_tl.core.dataset import CategoryIndex, Dataset, Instance, Sample, renumber
+from detect_tl.core.dataset import CategoryIndex, Dataset, Instance, Sample, categories_of, renumber
 from detect_tl.core.errors import DataError
 from detect_tl.core.files import read_json
 from detect_tl.core.findings import Report
@@ -79,7 +79,7 @@ def read(source: Source, report: Report) -> Dataset:
 
 def _without(dataset: Dataset, dummies: set[str], report: Report) -> Dataset:
     """Leave out placeholder categories, unless an object has one after all."""
-    used = {item.category for item in dataset.instances()}
+    used = {category for s in dataset.samples for category in categories_of(s.instances)}
     unused = [n for k, n in enumerate(dataset.names) if n in dummies and k not in used]
     for name in unused:
         report.lost["placeholder-categories"] += 1

@@ -299,7 +299,7 @@ def test_a_destination_inside_the_source_is_refused(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"to": ["voc"]}, "Pascal VOC can be read, but not written"),
+        ({"to": ["kitti"]}, "KITTI can be read, but not written"),
         ({"to": ["yolov5"]}, "unknown format 'yolov5'"),
         ({"to": []}, "no format to write"),
         ({"link": "sym"}, "unknown way to link 'sym'"),
