@@ -184,7 +184,7 @@ def test_images_without_json_are_background(tmp_path: Path) -> None:
 def test_labels_txt_gives_the_order(tmp_path: Path) -> None:
     one(tmp_path, shape("polygon", TRIANGLE), shape("polygon", TRIANGLE, "ant"))
     text(tmp_path / "labels.txt", "__ignore__\n_background_\ncat\ndog\n")
-    assert read(tmp_path).dataset.names == ["cat", "ant"]
+    assert read(tmp_path).dataset.names == ["cat", "dog", "ant"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -10,17 +11,18 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from detect_tl.core.dataset import NO_ATTRIBUTES, Dataset, Instance, Sample
+from detect_tl.core.dataset import NO_ATTRIBUTES, Dataset, Instance, Json, Sample
 from detect_tl.core.findings import Report
-from detect_tl.core.geometry import Mask, PolygonMask, Size, mask_box
+from detect_tl.core.geometry import Mask, PolygonMask, Size, bitmap_to_rle, mask_box
 from detect_tl.core.masks import draw_mask
 from detect_tl.core.model_spec import TASKS, Task
 from detect_tl.formats.base import Format, load_formats
 from detect_tl.formats.source import Source
 from detect_tl.formats.voc_write import FLAGS, as_text
-from tests.formats.worlds import World, worlds
+from tests.formats.worlds import SIZES, World, worlds
 
 WRITERS = [item for item in load_formats() if item.write is not None]
+LARGEST = Size(*map(max, zip(*SIZES, strict=True)))
 Expectation = Callable[[Instance, Task], Instance | None]
 
 
@@ -47,8 +49,41 @@ def from_voc(item: Instance, task: Task) -> Instance | None:
     return replace(item, attributes={**flags, **{k.strip(): v.strip() for k, v in texts.items()}})
 
 
+class OrItsText:
+    """Equal to a value, and to its text: the types of an attribute hang on all of its values."""
+
+    def __init__(self, value: Json) -> None:
+        self._allowed = (value, value if isinstance(value, str) else json.dumps(value))
+
+    def __eq__(self, other: object) -> bool:
+        return other in self._allowed
+
+    __hash__ = None  # type: ignore[assignment]  # equal to two values that differ
+
+
+def from_cvat(item: Instance, task: Task) -> Instance | None:
+    attributes = {name: OrItsText(value) for name, value in item.attributes.items()}
+    # of a hole, the pixels are kept, as LabelMe keeps them
+    return replace(from_labelme(item, task) or item, attributes=attributes)
+
+
+def from_labelme(item: Instance, task: Task) -> Instance | None:
+    del task
+    if item.mask is None:
+        return item
+    holed = isinstance(item.mask, PolygonMask) and item.mask.holes
+    drawn = bitmap_to_rle(draw_mask(item.mask, LARGEST)) if holed else item.mask
+    return replace(item, box=mask_box(drawn))
+
+
 # What is left of an object after a format; a new writer has to say so here.
-EXPECTED: Mapping[str, Expectation] = {"coco": from_coco, "voc": from_voc, "yolo": from_yolo}
+EXPECTED: Mapping[str, Expectation] = {
+    "coco": from_coco,
+    "cvat": from_cvat,
+    "labelme": from_labelme,
+    "voc": from_voc,
+    "yolo": from_yolo,
+}
 
 
 @pytest.mark.parametrize("task", TASKS)
