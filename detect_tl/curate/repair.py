@@ -1,35 +1,30 @@
-"""Mending what has one right answer, and counting it."""
+"""Mending what has one right answer, and saying what was done and why.
+
+`plan_repair` mends what training would stumble over; `convert` uses it. `plan_mending` goes further
+and leaves the rest to people, with a list; `detect-tl repair` uses it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
-import numpy as np
-
-from detect_tl.core.dataset import Dataset, Instance, Sample, renumber
-from detect_tl.core.findings import Report
-from detect_tl.core.geometry import (
-    Box,
-    PolygonMask,
-    Ring,
-    Size,
-    box_iou,
-    box_ring,
-    clip_ring,
-    ring_area,
-)
+from detect_tl.core.dataset import Dataset, Sample
+from detect_tl.core.findings import Finding, Report
 from detect_tl.core.model_spec import Task
-from detect_tl.curate.dataset_checks import variants
-from detect_tl.curate.sample_checks import (
-    LEAST_OVERLAP,
-    ROUNDING,
-    box_of_polygons,
-    overhang,
-    place_of,
-    show,
-)
+from detect_tl.core.progress import Progress, Silent, track
+from detect_tl.curate.checks import check_dataset
+from detect_tl.curate.duplicates import identical_groups
+from detect_tl.curate.folder import ImageEdit
+from detect_tl.curate.mend_classes import drop_placeholders, merge_variants, unite_classes
+from detect_tl.curate.mend_images import plan_edits
+from detect_tl.curate.mend_objects import Rules, mend_objects
 from detect_tl.curate.suspects import suspicious
+
+# What is no longer true of an image once its file is written as an edit says.
+_CURED = frozenset({"image.extension", "image.truncated"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +35,22 @@ class RepairPlan:
     report: Report
 
 
+@dataclass(frozen=True, slots=True)
+class MendingPlan:
+    """The mended data set, what its image files need, what was done, and what is left.
+
+    edits: by image, how its file is to be written. report: what was changed and lost, and why.
+    left: errors and warnings that have no one right answer.
+    """
+
+    dataset: Dataset
+    edits: Mapping[Path, ImageEdit]
+    report: Report
+    left: Report
+
+
 def plan_repair(dataset: Dataset, task: Task = "detect") -> RepairPlan:
-    """Mend what has one right answer; nothing on disk is touched.
+    """Mend what training would stumble over; nothing on disk is touched.
 
     Class names that differ only in case or spaces become one; inverted boxes are turned right;
     boxes and polygons are clipped to the image; objects without an area go, and those that are
@@ -49,150 +58,68 @@ def plan_repair(dataset: Dataset, task: Task = "detect") -> RepairPlan:
     """
     report = Report()
     merged = merge_variants(dataset, report)
-    names = merged.names
+    names, rules = merged.names, Rules(outlines_from_boxes=task == "segment")
     samples = tuple(
-        _mend_sample(sample, names, task, report) if suspect else sample
+        mend_objects(sample, names, rules, report) if suspect else sample
         for sample, suspect in zip(merged.samples, suspicious(merged.samples, task), strict=True)
     )
     return RepairPlan(Dataset(merged.categories, samples), report)
 
 
-def merge_variants(dataset: Dataset, report: Report) -> Dataset:
-    """Merge class names that differ only in case or spaces into the most frequent spelling."""
-    counts = dataset.objects_per_class()
-    same: dict[str, str] = {}
-    for group in variants(dataset.names):
-        several = [dataset.names[index] for index in group]
-        best = max(several, key=lambda name: counts[name])
-        for name in several:
-            if name != best:
-                same[name] = best
-                report.changed["classes-merged"] += 1
-                text = f"class {name!r} ({counts[name]} objects) became {best!r}"
-                report.add("class.case-variant", "warning", text)
-    if not same:
-        return dataset
-    return renumber(dataset, [name for name in dataset.names if name not in same], same)
+def plan_mending(
+    dataset: Dataset, unite: Mapping[str, str] | None = None, progress: Progress | None = None
+) -> MendingPlan:
+    """Mend all that has one right answer; nothing on disk is touched.
+
+    Beyond `plan_repair`: outlines that cross themselves become simple ones of the same area, a
+    box that is off its mask is taken from it, placeholder classes go, an image that is there
+    twice in one split, with the same objects, goes once, a file gets the extension of what it is,
+    and a JPEG that lacks only its end mark gets one. Classes are united only as `unite` says, for
+    example {"Cats": "Cat"}. Mending what is mended changes nothing.
+    Raises UsageError for a class that does not exist.
+    """
+    progress = progress or Silent()
+    report = Report()
+    united = drop_placeholders(unite_classes(dataset, unite or {}, report), report)
+    rules = Rules(thorough=True)
+    samples = [
+        mend_objects(sample, united.names, rules, report)
+        for sample in track(progress, united.samples, "Mending objects")
+    ]
+    mended = Dataset(united.categories, _once(samples, report))
+    images = [sample.image for sample in mended.samples]
+    edits = dict(plan_edits(track(progress, images, "Looking at images"), report))
+    left = Report()
+    left.extend(
+        finding
+        for finding in check_dataset(mended, progress).findings
+        if finding.severity != "info" and not _is_cured(finding, edits)
+    )
+    return MendingPlan(mended, edits, report, left)
 
 
-def _mend_sample(sample: Sample, names: list[str], task: Task, report: Report) -> Sample:
-    kept: dict[tuple[int, Box], list[Instance]] = {}
-    mended: list[Instance] = []
-    for item in sample.instances:
-        notes = _Notes(report, sample, names[item.category])
-        found = _mend(item, sample.size, notes)
-        if found is None:
+def _is_cured(finding: Finding, edits: Mapping[Path, ImageEdit]) -> bool:
+    return finding.code in _CURED and finding.path in edits
+
+
+def _once(samples: list[Sample], report: Report) -> tuple[Sample, ...]:
+    """Leave out an image that is there already: the same file, split and objects."""
+    first: dict[object, list[Sample]] = defaultdict(list)
+    kept: list[Sample] = []
+    keys = identical_groups([sample.image for sample in samples])
+    for sample, key in zip(samples, keys, strict=True):
+        twin = next((other for other in first[key] if _alike(sample, other)), None)
+        if twin is None:
+            first[key].append(sample)
+            kept.append(sample)
             continue
-        if task == "segment" and found.mask is None:
-            report.changed["boxes-made-outlines"] += 1
-            found = replace(found, mask=PolygonMask((box_ring(found.box),)))
-        same = kept.setdefault((found.category, found.box), [])
-        if any(found.mask == other.mask and found.iscrowd == other.iscrowd for other in same):
-            text = f"{show(found.box)} is there twice; the second one was dropped"
-            notes.lost("repeated-objects", "box.duplicate", text)
-            continue
-        same.append(found)
-        mended.append(found)
-    return replace(sample, instances=tuple(mended))
+        report.lost["repeated-images"] += 1
+        if sample.instances:
+            report.lost["objects-on-repeated-images"] += len(sample.instances)
+        text = f"the same image as {twin.image.name}, with the same objects; left out"
+        report.add("image.duplicate", "warning", text, sample.image, image=sample.image)
+    return tuple(kept)
 
 
-@dataclass(frozen=True, slots=True)
-class _Notes:
-    """Adds to a report what happened to one object."""
-
-    report: Report
-    sample: Sample
-    label: str
-
-    def lost(self, kind: str, code: str, text: str) -> None:
-        self.report.lost[kind] += 1
-        self._add(code, text)
-
-    def changed(self, kind: str, code: str, text: str) -> None:
-        self.report.changed[kind] += 1
-        self._add(code, text)
-
-    def _add(self, code: str, text: str) -> None:
-        message = f"{self.label} in {self.sample.image.name}: {text}"
-        self.report.add(code, "warning", message, place_of(self.sample))
-
-
-def _mend(item: Instance, size: Size, notes: _Notes) -> Instance | None:
-    """The object as it should be; None when nothing of it is left."""
-    box = item.box
-    if box.x2 < box.x1 or box.y2 < box.y1:
-        box = Box(
-            min(box.x1, box.x2), min(box.y1, box.y2), max(box.x1, box.x2), max(box.y1, box.y2)
-        )
-        notes.changed("boxes-turned-right", "box.inverted", f"corners of {show(item.box)} swapped")
-    mask = item.mask
-    if isinstance(mask, PolygonMask):
-        mask = _mend_polygons(mask, size, notes)
-        box = _box_of_mask(mask, box, size, notes)
-    clipped = box.clipped(size)
-    if clipped.area <= 0:
-        outside = box.area > 0
-        kind = "objects-outside-image" if outside else "zero-area-boxes"
-        code = "box.outside" if outside else "box.zero-area"
-        why = "lies outside the image" if outside else "has no area"
-        notes.lost(kind, code, f"{show(box)} {why}; dropped")
-        return None
-    if clipped != box:
-        _note_clip(box, clipped, notes)
-    if clipped == item.box and mask is item.mask:
-        return item
-    return replace(item, box=clipped, mask=mask)
-
-
-def _note_clip(box: Box, clipped: Box, notes: _Notes) -> None:
-    beyond = overhang(box, clipped)
-    if beyond > ROUNDING:
-        text = f"{show(box)} left the image by {beyond:.0f} pixels; clipped"
-        notes.changed("boxes-clipped", "box.out-of-bounds", text)
-    else:
-        notes.report.changed["boxes-clipped"] += 1
-
-
-def _box_of_mask(mask: PolygonMask | None, box: Box, size: Size, notes: _Notes) -> Box:
-    """The box, or the one around the polygons where the two do not belong together."""
-    around = box_of_polygons(mask)
-    if around is None or box_iou(box.clipped(size), around) >= LEAST_OVERLAP:
-        return box
-    text = f"box {show(box)} does not fit its outline; replaced by {show(around)}"
-    notes.changed("boxes-taken-from-mask", "box.mask-mismatch", text)
-    return around
-
-
-def _mend_polygons(mask: PolygonMask, size: Size, notes: _Notes) -> PolygonMask | None:
-    """Clip all rings to the image and drop those without an area."""
-    if not mask.parts:
-        return None
-    inside = _inside(mask, size)
-    if inside and all(map(_is_sound, mask.parts)):
-        return mask
-    parts = tuple(_sound_rings(mask.parts, size))
-    holes = tuple(_sound_rings(mask.holes, size))
-    gone = sum(not _is_sound(ring) for ring in mask.parts)
-    if gone:
-        notes.changed(
-            "outlines-dropped", "mask.zero-area", f"{gone} outlines have no area; dropped"
-        )
-    if not inside:
-        notes.report.changed["outlines-clipped"] += 1
-    return PolygonMask(parts, holes) if parts else None
-
-
-def _inside(mask: PolygonMask, size: Size) -> bool:
-    points = np.concatenate(mask.parts)
-    return bool((points >= 0).all() and (points <= size).all())
-
-
-def _sound_rings(rings: tuple[Ring, ...], size: Size) -> Iterator[Ring]:
-    for ring in rings:
-        clipped = clip_ring(ring, size) if _is_sound(ring) else ring
-        if _is_sound(clipped):
-            yield clipped
-
-
-def _is_sound(ring: Ring) -> bool:
-    return len(ring) >= 3 and ring_area(ring) > 0
+def _alike(a: Sample, b: Sample) -> bool:
+    return a.split == b.split and list(a.instances) == list(b.instances)
