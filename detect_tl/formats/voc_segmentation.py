@@ -60,7 +60,8 @@ class Segmentation:
         numbers = read_label_image(path)
         kinds = self._kinds(path.parent.with_name(KINDS) / path.name, numbers.size, report)
         found: list[Instance] = []
-        for region in regions(numbers.values, _background(numbers)):
+        objects = regions(numbers.values, _background(numbers))
+        for region in sorted(objects, key=lambda r: _number(r.value, numbers)):
             name = self._name(region, kinds)
             if name is None:
                 report.lost["masks-without-class"] += 1
@@ -95,8 +96,14 @@ class Segmentation:
         colour = kinds.colours.get(value)
         if self.colours:
             return self.colours.get(colour or palette()[value % 256])
-        number = palette().index(colour) if colour in palette() else value
+        number = _number(value, kinds)
         return CLASSES[number - 1] if 0 < number <= len(CLASSES) else None
+
+
+def _number(value: int, image: LabelImage) -> int:
+    """The number that a colour has in the palette of VOC; any other value is one itself."""
+    colour = image.colours.get(value)
+    return palette().index(colour) if colour in palette() else value
 
 
 def _pixels(mask: RleMask) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from detect_tl.core.errors import DataError
 from detect_tl.core.geometry import Box, PolygonMask, RleMask, mask_area, rle_to_bitmap
-from tests.formats.makers import image, labelme, read, text
+from tests.formats.makers import document, image, labelme, read, text
 
 TRIANGLE = [[1, 1], [21, 1], [1, 31]]
 
@@ -197,3 +197,49 @@ def test_a_file_that_cannot_be_used_is_refused(tmp_path: Path, content: str, wor
     with pytest.raises(DataError, match=words) as caught:
         read(tmp_path)
     assert caught.value.path == path
+
+
+@pytest.mark.parametrize("kind", ["oriented_rectangle", "rotation"])
+def test_a_turned_rectangle_is_its_outline(tmp_path: Path, kind: str) -> None:
+    corners = [[20, 10], [40, 30], [30, 40], [10, 20]]
+    one(tmp_path, shape(kind, corners), shape(kind, TRIANGLE))
+    result = read(tmp_path)
+    (item,) = result.dataset.instances()
+    assert isinstance(item.mask, PolygonMask)
+    assert item.mask.parts[0].tolist() == corners
+    assert item.box == Box(10, 10, 40, 40)
+    assert "needs 4 points, it has 3" in next(result.report.of("error")).message
+
+
+def test_a_rectangle_of_four_corners_is_a_box(tmp_path: Path) -> None:
+    one(tmp_path, shape("rectangle", [[10, 5], [30, 5], [30, 40], [10, 40]]))
+    (item,) = read(tmp_path).dataset.instances()
+    assert (item.box, item.mask) == (Box(10, 5, 30, 40), None)
+
+
+@pytest.mark.parametrize("side", [None, float("nan"), "100", 0])
+def test_a_bitmap_in_a_file_without_a_size(tmp_path: Path, side: Any) -> None:
+    bitmap = shape("mask", [[10.4, 20], [14.4, 26]], mask=png((5, 7)))
+    one(tmp_path, bitmap, imageWidth=side, imageHeight=side)
+    (item,) = read(tmp_path).dataset.instances()
+    assert item.box == Box(10, 20, 15, 27)
+
+
+def test_a_bitmap_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
+    bitmap = shape("mask", [[0, 0], [4, 6]], mask=png((5, 7)))
+    one(tmp_path, bitmap, imageWidth=10**9, imageHeight=10**9)
+    (finding,) = read(tmp_path).report.of("error")
+    assert "is refused" in finding.message
+
+
+def test_a_file_without_shapes_is_a_background(tmp_path: Path) -> None:
+    image(tmp_path / "a.jpg")
+    document(tmp_path / "a.json", {"shapes": None, "imagePath": "a.jpg", "imageData": None})
+    (sample,) = read(tmp_path).dataset.samples
+    assert (len(sample.instances), sample.annotation) == (0, tmp_path / "a.json")
+
+
+def test_a_labels_txt_about_something_else_is_not_heeded(tmp_path: Path) -> None:
+    one(tmp_path, shape("polygon", TRIANGLE))
+    text(tmp_path / "labels.txt", "wheel\ndoor\n")
+    assert read(tmp_path).dataset.names == ["cat"]
