@@ -4,6 +4,7 @@ Each joins the rooms it needs and imports them when it is called, so that import
 loads nothing heavy. Errors are those of `detect_tl.core.errors`.
 """
 
+from detect_tl.api.augmentation import augment_list, augment_preview, augment_show
 from detect_tl.api.data import check, convert, formats
 from detect_tl.api.demo import quickstart
 from detect_tl.api.evaluation import evaluate
@@ -14,6 +15,9 @@ from detect_tl.api.training import resume, train
 from detect_tl.api.weights import weights_fetch, weights_info, weights_list, weights_path
 
 __all__ = [
+    "augment_list",
+    "augment_preview",
+    "augment_show",
     "check",
     "convert",
     "doctor",

@@ -9,6 +9,7 @@ the picture is bent.)
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -93,7 +94,7 @@ class Pipeline:
         return Augmented(changed, tuple(found), len(instances) - len(found))
 
     def _run(self, values: dict[str, Any], size: Size, seed: int) -> dict[str, Any]:
-        self._steps.set_random_seed(seed)
+        _seed(self._steps, random.Random(seed))
         try:
             done: dict[str, Any] = self._steps(**values)
         except ValueError as error:
@@ -102,6 +103,17 @@ class Pipeline:
                 f" {size.width}x{size.height}: {str(error).splitlines()[0]}"
             ) from error
         return done
+
+
+def _seed(step: Any, source: random.Random) -> None:
+    """Seed every transform for itself.
+
+    albumentations would give all of them the same seed, and those of the same probability would
+    then happen together or not at all.
+    """
+    step.set_random_seed(source.getrandbits(32))
+    for inner in getattr(step, "transforms", ()):
+        _seed(inner, source)
 
 
 def _origins(size: Size) -> Origins:

@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, str] = {
     "formats": "List the annotation formats that are understood.",
     "convert": "Turn annotations into a dataset folder.",
     "check": "Look for mistakes in annotations.",
+    "augment": "See what augmentations do to pictures.",
     "weights": "Find, fetch and describe pretrained weights.",
     "train": "Train a detector from annotations.",
     "resume": "Continue a run that was interrupted.",
