@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from detect_tl.core.columns import InstanceTable, gathered, ranges
+from detect_tl.core.columns import InstanceTable, gathered
 from detect_tl.core.dataset import Sample
 from detect_tl.core.geometry import PolygonMask
 from detect_tl.core.model_spec import Task
@@ -34,12 +34,14 @@ def suspicious(samples: Sequence[Sample], task: Task) -> Iterator[bool]:
     for start in range(0, len(samples), _TOGETHER):
         some = samples[start : start + _TOGETHER]
         table, offsets = gathered([sample.instances for sample in some])
+        table = table.compact()
         sizes = np.asarray([sample.size for sample in some], dtype=np.float64)
         image_of = np.repeat(np.arange(len(some)), np.diff(offsets))
-        flags = _bad_boxes(table.box, sizes[image_of]) | _bad_outlines(table, sizes[image_of])
-        flags |= _repeated(table, image_of)
+        size_of = sizes[image_of]
+        checked = _bad_boxes(table.box, size_of), _bad_outlines(table, size_of)
+        flags: _Flags = np.logical_or.reduce([*checked, _repeated(table, image_of)])
         if task == "segment":
-            flags |= ~table.masked
+            flags = flags | ~table.masked
         flags[[row for row, mask in table.others.items() if isinstance(mask, PolygonMask)]] = True
         yield from np.isin(np.arange(len(some)), image_of[flags]).tolist()
 
@@ -57,32 +59,18 @@ def _bad_outlines(table: InstanceTable, size: _Floats) -> _Flags:
     outlined = np.flatnonzero(table.rings)
     if not len(outlined):
         return flags
-    ring = ranges(table.first_ring[outlined], table.rings[outlined])
-    start = table.ring_start[ring]
-    lengths = table.ring_start[ring + 1] - start
-    points = table.points[ranges(start, lengths)]
-    first = np.cumsum(lengths) - lengths  # of every ring, in `points`
-    low, high = (f.reduceat(points, first) for f in (np.minimum, np.maximum))
     owner = np.repeat(outlined, table.rings[outlined])
-    bad = (low < 0).any(axis=1) | (high > size[owner]).any(axis=1) | (lengths < 3)
-    bad |= _doubled_areas(points, first, lengths) == 0
+    low, high = (f.reduceat(table.points, table.ring_start[:-1]) for f in (np.minimum, np.maximum))
+    bad = (low < 0).any(axis=1) | (high > size[owner]).any(axis=1)
+    bad |= (np.diff(table.ring_start) < 3) | (table.ring_areas() == 0)
+    bad |= table.hole  # a hole does not widen the box; look closer
     flags[owner[bad]] = True
-    rings = np.cumsum(table.rings[outlined]) - table.rings[outlined]
+    first = table.first_ring[outlined]
     around = np.concatenate(
-        [np.minimum.reduceat(low, rings), np.maximum.reduceat(high, rings)], axis=1
+        [np.minimum.reduceat(low, first), np.maximum.reduceat(high, first)], axis=1
     )
     flags[outlined] |= _overlap(table.box[outlined], around) < LEAST_OVERLAP * (1 + 1e-9)
-    flags[owner[table.hole[ring]]] = True  # a hole does not widen the box; look closer
     return flags
-
-
-def _doubled_areas(points: _Floats, first: _Ints, lengths: _Ints) -> _Floats:
-    """Twice the area of every ring, signed; taken about its first point, as `ring_area` does."""
-    x, y = (points - np.repeat(points[first], lengths, axis=0)).T
-    following = np.arange(1, len(points) + 1)
-    following[first + lengths - 1] = first
-    areas: _Floats = np.add.reduceat(x * y[following] - x[following] * y, first)
-    return areas
 
 
 def _overlap(a: _Floats, b: _Floats) -> _Floats:

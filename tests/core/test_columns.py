@@ -18,7 +18,7 @@ from detect_tl.core.dataset import (
     categories_of,
     renumber,
 )
-from detect_tl.core.geometry import Box, PolygonMask, RleMask, Size
+from detect_tl.core.geometry import Box, PolygonMask, Ring, RleMask, Size, signed_ring_area
 from tests.formats.worlds import SIZES, instances
 
 empty = st.just(Instance(1, Box(1, 2, 3, 4), PolygonMask(()), attributes={"a": 1}))
@@ -37,6 +37,9 @@ def test_what_goes_in_comes_out(items: list[Instance]) -> None:
     assert rows == tuple(items)
     assert tuple(items) == tuple(rows)
     assert categories_of(rows) == categories_of(items)
+    outlines = [r for i in items if isinstance(i.mask, PolygonMask) for r in rings_of(i.mask)]
+    areas = [signed_ring_area(ring) for ring in outlines]
+    assert rows.table.ring_areas() == pytest.approx(areas)
     assert rows.table.masked.tolist() == [item.mask is not None for item in items]
 
 
@@ -126,3 +129,7 @@ def sample(items: object) -> Sample:
     assert isinstance(items, Sequence)
     kept = tuple(items) if isinstance(items, list) else items
     return Sample(Path("a.png"), SIZES[0], kept)
+
+
+def rings_of(mask: PolygonMask) -> tuple[Ring, ...]:
+    return (*mask.parts, *mask.holes)
