@@ -8,29 +8,22 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from detect_tl.core.columns import Rows, stacked
+from detect_tl.core.columns import Rows
 from detect_tl.core.dataset import CategoryIndex, Dataset, Instance, Sample, categories_of, renumber
 from detect_tl.core.errors import DataError
-from detect_tl.core.files import read_json
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Size
-from detect_tl.core.json_list import BadCutError
 from detect_tl.formats.base import Format, Sniff
 from detect_tl.formats.coco_records import (
-    Chunk,
-    chunks_of,
-    chunks_of_list,
     read_document,
 )
 from detect_tl.formats.coco_write import LOSSES, write
 from detect_tl.formats.gather import Gatherer, extent_of, placed
+from detect_tl.formats.records import size_of
 from detect_tl.formats.source import Source, split_name
 
 _IMAGES = re.compile(rb'"images"\s*:\s*\[')
@@ -114,7 +107,7 @@ class CocoFile:
 
     def __init__(self, path: Path, index: CategoryIndex, gather: Gatherer) -> None:
         """Raise DataError when the file is broken, or a list is missing."""
-        document, self._stretches = read_document(path)
+        document, self._annotations = read_document(path)
         if not isinstance(document, dict):
             raise DataError("not a COCO file: it is no object with lists", path=path)
         document.setdefault("annotations", [])
@@ -128,16 +121,15 @@ class CocoFile:
         self.categories = self._categories(index)
         self.split = gather.source.split_of(path) or _split_of_stem(path.stem)
         self.hints = [*_WORDS.split(path.stem), *([self.split] if self.split else [])]
-        self._strangers: Counter[Any] = Counter()
         self.near = [path.parent, path.parent / "images", path.parent.parent / "images"]
 
     def read(self) -> None:
         """Add every image of the file with its objects."""
         images = self._images()
-        groups = self._objects_of(images)
-        for record, rows in zip(images.values(), groups, strict=True):
+        objects = self._annotations.by_image(images, self.categories, self._lose)
+        for record, rows in zip(images.values(), objects, strict=True):
             self._add(record, rows)
-        self._say_strangers()
+        self._say_strangers(self._annotations.strangers)
 
     def _categories(self, index: CategoryIndex) -> dict[Any, int]:
         found: dict[Any, int] = {}
@@ -182,43 +174,8 @@ class CocoFile:
                 self.report.add("coco.duplicate-id", "error", text, self.path)
         return found
 
-    def _objects_of(self, images: Mapping[Any, _Record]) -> list[Rows]:
-        """The objects of every image, in the order of the images."""
-        places = {image_id: place for place, image_id in enumerate(images)}
-        tables, found = [], []
-        for chunk in self._chunks():
-            tables.append(chunk.table)
-            found += [places.get(image_id, -1) for image_id in chunk.image_ids]
-            self._strangers.update(i for i in chunk.image_ids if i not in places)
-        image_of = np.asarray(found, dtype=np.int64)
-        order = np.argsort(image_of, kind="stable")
-        table = stacked(tables)
-        if not (order == np.arange(len(order))).all():
-            table = table.picked(order)
-        edges = np.searchsorted(image_of[order], np.arange(len(places) + 1)).tolist()
-        return [Rows(table, start, stop) for start, stop in pairwise(edges)]
-
-    def _chunks(self) -> Iterator[Chunk]:
-        """The annotations, with what is wrong with them said."""
-        records = self.document.pop("annotations")
-        place = 0
-        for chunk in self._parsed(records):
-            for problem in chunk.problems:
-                at = "" if problem.place is None else f"annotation {place + problem.place} "
-                self._lose(f"{at}{problem.text}", problem.code)
-            place += chunk.count
-            yield chunk
-
-    def _parsed(self, records: list[Any]) -> Iterable[Chunk]:
-        try:
-            if self._stretches:
-                return chunks_of(self._stretches, self.categories)
-        except BadCutError:
-            records = read_json(self.path)["annotations"]
-        return chunks_of_list(records, self.categories)
-
-    def _say_strangers(self) -> None:
-        for image_id, count in self._strangers.items():
+    def _say_strangers(self, strangers: Counter[Any]) -> None:
+        for image_id, count in strangers.items():
             self.report.lost["objects-without-image"] += count
             text = f"image_id {image_id!r} is not in the list of images; {count} objects lost"
             self.report.add("coco.unknown-image", "error", text, self.path)
@@ -254,10 +211,7 @@ def _name(record: _Record) -> str:
 
 
 def _size(record: _Record) -> Size | None:
-    width, height = record.get("width"), record.get("height")
-    if isinstance(width, int | float) and isinstance(height, int | float):
-        return Size(int(width), int(height))
-    return None
+    return size_of(record.get("width"), record.get("height"))
 
 
 def _split_of_stem(stem: str) -> str | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from detect_tl.core.dataset import Dataset
 from detect_tl.core.errors import DataError, UsageError
+from detect_tl.core.files import IMAGE_SUFFIXES
 from detect_tl.core.findings import Report
 from detect_tl.formats import prepared
 from detect_tl.formats.base import Format, load_format, load_formats
@@ -123,6 +124,7 @@ def _read(choice: Choice, source: Source, report: Report) -> Dataset:
         text = f"describes none of the images here; left out ({claim.format.title})"
         for path in claim.sniff.files:
             report.add("source.stray-file", "info", text, path)
+    _say_unrecognised(choice, source, report)
     if len(choice.claims) == 1:
         return choice.claims[0].format.read(choice.claims[0].source, report)
     say_outside(source, choice.claims, report)
@@ -131,6 +133,21 @@ def _read(choice: Choice, source: Source, report: Report) -> Dataset:
         for claim in choice.claims
     }
     return unite(parts, report)
+
+
+def _say_unrecognised(choice: Choice, source: Source, report: Report) -> None:
+    """Name the files that lie among annotations and are called like an image, but are none: empty
+    or cut off, they would make their image one without objects."""
+    strays = {path for claim in choice.strays for path in claim.sniff.files}
+    known = strays.union(choice.files)
+    places = {(path.parent, path.suffix) for path in choice.files}
+    images = {name for p in source.images.images for name in (p.stem, p.name)}
+    suffixes = {path.suffix.lower() for path in choice.files} - IMAGE_SUFFIXES
+    for path in source.candidates(*suffixes):
+        if path not in known and (path.parent, path.suffix) in places and path.stem in images:
+            report.lost["annotation-files"] += 1
+            text = f"is called like an image, but holds no annotation that {choice.name} knows"
+            report.add("annotation.unrecognised", "error", text, path)
 
 
 def choose(source: Source) -> Choice:

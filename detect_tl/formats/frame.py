@@ -24,6 +24,8 @@ from detect_tl.core.geometry import (
 
 # A reduced copy keeps its proportions; screenshots and rounding move them a little.
 _SAME_SHAPE = 0.1
+# No image has a longer side, whatever an annotation declares.
+_LONGEST = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,8 @@ def frame_of(header: tuple[Size, int], declared: Size | None, extent: Box | None
     size, orientation = header
     if declared is None or min(declared) <= 0 or declared == size:
         return Frame(size)
+    if max(declared) > _LONGEST:
+        return Frame(size, "unclear", declared)
     swapped = Size(size.height, size.width)
     if declared == swapped:
         if orientation >= 5:

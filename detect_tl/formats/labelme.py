@@ -100,7 +100,7 @@ def _declared_size(document: Mapping[str, Any]) -> Size | None:
 def _shapes(shapes: Sequence[Any], size: Size, path: Path, report: Report) -> Iterator[Shape]:
     """The shapes of a file on an image of `size`; what is no object is counted and named."""
     for place, shape in enumerate(shapes, start=1):
-        kind = (shape.get("shape_type") or "polygon") if isinstance(shape, dict) else "?"
+        kind = str(shape.get("shape_type") or "polygon") if isinstance(shape, dict) else "?"
         if kind in NOT_OBJECTS:
             report.lost[f"shapes-{kind}"] += 1
             text = f"shape {place} is a {kind}, which has no area; it is left out"

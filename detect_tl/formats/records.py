@@ -23,6 +23,7 @@ UNREADABLE = (ValueError, TypeError, KeyError, IndexError, AttributeError, Overf
 
 # Pillow opens no image beyond 179 megapixels, so that no mask can be of use above this.
 _MOST_PIXELS = 1 << 28
+_LARGEST = 1e100
 _WORDS = re.compile(r"[-_.\s]+")
 
 
@@ -32,14 +33,17 @@ def why(error: Exception) -> str:
 
 
 def number(value: Any) -> float:
-    """A finite number, also out of text; raise ValueError for anything else."""
+    """A finite number, also out of text; raise ValueError for anything else.
+
+    One so large that sums and products of it are not finite any more counts as none.
+    """
     try:
         odd = isinstance(value, bool) or (isinstance(value, str) and "_" in value)
         found = math.nan if odd else float(value)
     except (TypeError, ValueError, OverflowError):
         found = math.nan
-    if not math.isfinite(found):
-        raise ValueError(f"{value!r} is not a finite number")
+    if not abs(found) < _LARGEST:
+        raise ValueError(f"{repr(value)[:40]} is not a finite number")
     return found
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from detect_tl.core.dataset import Dataset, Instance
-from detect_tl.core.errors import DetectTLError
+from detect_tl.core.errors import DataError, DetectTLError
 from detect_tl.core.geometry import PolygonMask, RleMask
 from detect_tl.formats.base import format_names
 from detect_tl.formats.detect import ReadResult
@@ -52,6 +52,31 @@ def test_seeds_are_sound(seeded: dict[str, Path], name: str) -> None:
     assert all(len(s.instances) for s in result.dataset.samples)
     assert len(result.dataset.names) > 1
     assert_sound(result)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("left", [0.0, 0.02, 0.5, 0.98])
+def test_a_file_cut_off_is_never_passed_over(
+    seeded: dict[str, Path], name: str, left: float
+) -> None:
+    """Text and tables may end anywhere; JSON and XML may not, and hold no image without objects."""
+    for path in annotations_of(seeded[name]):
+        whole = path.read_bytes()
+        if path.suffix not in (".json", ".xml") or path.name in _HELPERS:
+            continue
+        path.write_bytes(whole[: int(len(whole) * left)])
+        try:
+            report = read(seeded[name], name).report
+            assert report.lost, path
+            assert list(report.of("error")), path
+        except DataError as error:
+            assert error.hint or error.path  # noqa: PT017
+        finally:
+            path.write_bytes(whole)
+
+
+# What only adds to annotations that can be read without it.
+_HELPERS = frozenset({"meta.json"})
 
 
 @pytest.mark.parametrize("name", NAMES)
