@@ -38,10 +38,9 @@ def suspicious(samples: Sequence[Sample], task: Task) -> Iterator[bool]:
         sizes = np.asarray([sample.size for sample in some], dtype=np.float64)
         image_of = np.repeat(np.arange(len(some)), np.diff(offsets))
         size_of = sizes[image_of]
-        checked = _bad_boxes(table.box, size_of), _bad_outlines(table, size_of)
-        flags: _Flags = np.logical_or.reduce([*checked, _repeated(table, image_of)])
-        if task == "segment":
-            flags = flags | ~table.masked
+        found = [_bad_boxes(table.box, size_of), _bad_outlines(table, size_of)]
+        found += [_repeated(table, image_of), *([~table.masked] if task == "segment" else [])]
+        flags: _Flags = np.logical_or.reduce(found)
         flags[[row for row, mask in table.others.items() if isinstance(mask, PolygonMask)]] = True
         yield from np.isin(np.arange(len(some)), image_of[flags]).tolist()
 

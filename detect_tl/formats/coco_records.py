@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from detect_tl.core.columns import InstanceTable, TableBuilder
+from detect_tl.core.columns import InstanceTable, Rows, TableBuilder, stacked
 from detect_tl.core.files import read_json
-from detect_tl.core.json_list import Stretch, cut_list
+from detect_tl.core.json_list import BadCutError, Stretch, cut_list
 from detect_tl.core.parallel import spread
 from detect_tl.formats.coco_object import parse_object
 
@@ -46,8 +48,8 @@ class Chunk:
     count: int
 
 
-def read_document(path: Path) -> tuple[Any, Sequence[Stretch]]:
-    """A COCO file; its annotations apart, as stretches, where the file is large and orderly.
+def read_document(path: Path) -> tuple[Any, Annotations]:
+    """A COCO file, and its annotations, which are parsed when they are asked for.
 
     Raises DataError, naming the line, for a file that is not JSON.
     """
@@ -55,19 +57,68 @@ def read_document(path: Path) -> tuple[Any, Sequence[Stretch]]:
         if path.stat().st_size > _STRETCH_BYTES:
             found = cut_list(path, "annotations", _STRETCH_BYTES)
             if found is not None:
-                return found.document, found.stretches
+                return found.document, Annotations(path, found.document, found.stretches)
     except OSError:
         pass  # reading the whole file meets the same error, and names it
-    return read_json(path), ()
+    document = read_json(path)
+    return document, Annotations(path, document, ())
 
 
-def chunks_of(stretches: Sequence[Stretch], categories: Mapping[Any, int]) -> list[Chunk]:
-    """Parse stretches, on all cores; raise BadCutError when they cannot be parsed apart."""
-    return list(spread(_parse_stretch, [(stretch, categories) for stretch in stretches]))
+class Annotations:
+    """The annotations of a file: still in its document, or as stretches where it is large.
+
+    strangers: how many belong to images that the file does not list, by image id.
+    """
+
+    def __init__(self, path: Path, document: Any, stretches: Sequence[Stretch]) -> None:
+        self._path = path
+        self._document = document
+        self._stretches = stretches
+        self.strangers: Counter[Any] = Counter()
+
+    def by_image(
+        self,
+        images: Iterable[Any],
+        categories: Mapping[Any, int],
+        lose: Callable[[str, str], None],
+    ) -> list[Rows]:
+        """The objects of every image, in the order of the images.
+
+        images: their ids. categories: what the ids of the file become.
+        lose: is told text and code of every annotation that is lost.
+        """
+        places = {image_id: place for place, image_id in enumerate(images)}
+        tables: list[InstanceTable] = []
+        found: list[int] = []
+        count = 0
+        for chunk in self._chunks(categories):
+            for problem in chunk.problems:
+                at = "" if problem.place is None else f"annotation {count + problem.place} "
+                lose(f"{at}{problem.text}", problem.code)
+            count += chunk.count
+            tables.append(chunk.table)
+            found += [places.get(image_id, -1) for image_id in chunk.image_ids]
+            self.strangers.update(i for i in chunk.image_ids if i not in places)
+        image_of = np.asarray(found, dtype=np.int64)
+        order = np.argsort(image_of, kind="stable")
+        table = stacked(tables)
+        if not (order == np.arange(len(order))).all():
+            table = table.picked(order)
+        edges = np.searchsorted(image_of[order], np.arange(len(places) + 1)).tolist()
+        return [Rows(table, start, stop) for start, stop in pairwise(edges)]
+
+    def _chunks(self, categories: Mapping[Any, int]) -> Iterable[Chunk]:
+        """On all cores where there are stretches; the list of the document is used up."""
+        records: list[Any] = self._document.pop("annotations", [])
+        if self._stretches:
+            try:
+                return list(spread(_parse_stretch, [(s, categories) for s in self._stretches]))
+            except BadCutError:
+                records = read_json(self._path)["annotations"]
+        return _chunks_of(records, categories)
 
 
-def chunks_of_list(records: list[Any], categories: Mapping[Any, int]) -> Iterator[Chunk]:
-    """Parse a list of annotations; each goes from the list when it has been read."""
+def _chunks_of(records: list[Any], categories: Mapping[Any, int]) -> Iterator[Chunk]:
     while records:
         some = records[:_STRETCH_RECORDS]
         del records[:_STRETCH_RECORDS]

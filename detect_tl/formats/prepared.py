@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from detect_tl.core.dataset import SPLITS, CategoryIndex, Dataset, Sample
 from detect_tl.core.errors import DataError
-from detect_tl.core.files import read_json
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Size
-from detect_tl.formats.coco_object import parse_object
+from detect_tl.formats.coco_records import read_document
 
 PROVENANCE = "provenance.json"
 TOOL = "detect-tl"
@@ -52,24 +50,28 @@ def read_prepared(folder: Path, report: Report) -> Dataset:
 
 
 def _read_split(path: Path, index: CategoryIndex, report: Report) -> list[Sample]:
-    document = read_json(path)
+    document, annotations = read_document(path)
     split = path.stem
     images = path.parent.parent / "images" / split
     categories = {c["id"]: index.add(c["name"], c["supercategory"]) for c in document["categories"]}
-    objects: dict[Any, list[Any]] = {record["id"]: [] for record in document["images"]}
-    for record in document["annotations"]:
-        objects[record["image_id"]].append(record)
+    records = document["images"]
+    objects = annotations.by_image((r["id"] for r in records), categories, _refuse)
+    if annotations.strangers or len(objects) != len(records):
+        raise ValueError("its annotations and its images do not belong together")
     samples = []
-    for record in document["images"]:
+    for record, rows in zip(records, objects, strict=True):
         image = images / record["file_name"]
-        found = objects[record["id"]]
         if not image.is_file():
             report.lost["images"] += 1
-            report.lost["objects-without-image"] += len(found)
-            text = f"image {image.name!r} is missing; its {len(found)} objects are lost"
+            report.lost["objects-without-image"] += len(rows)
+            text = f"image {image.name!r} is missing; its {len(rows)} objects are lost"
             report.add("image.missing", "error", text, path)
             continue
         size = Size(record["width"], record["height"])
-        instances = tuple(parse_object(item, categories) for item in found)
-        samples.append(Sample(image, size, instances, split, path))
+        samples.append(Sample(image, size, rows, split, path))
     return samples
+
+
+def _refuse(text: str, code: str) -> None:
+    del code
+    raise ValueError(text)
