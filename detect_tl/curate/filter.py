@@ -113,9 +113,9 @@ def _filter_objects(
 def _why_not(sample: Sample, wanted: Wanted) -> str:
     if wanted.splits and sample.split not in wanted.splits:
         return "images-of-other-splits"
-    if wanted.images and not _is_called(sample.image, wanted.images):
+    if wanted.images and not is_called(sample.image, wanted.images):
         return "images-of-other-names"
-    if _is_called(sample.image, wanted.drop_images):
+    if is_called(sample.image, wanted.drop_images):
         return "images-of-dropped-names"
     return ""
 
@@ -131,7 +131,7 @@ def _why_not_now(items: Sequence[Instance], wanted: Wanted) -> str:
     return ""
 
 
-def _is_called(image: Path, patterns: Sequence[str]) -> bool:
+def is_called(image: Path, patterns: Sequence[str]) -> bool:
     path = image.as_posix()
     return any(fnmatchcase(image.name, p) or fnmatchcase(path, f"*/{p}") for p in patterns)
 
