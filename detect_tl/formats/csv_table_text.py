@@ -25,7 +25,7 @@ class FirstRow:
 
 def first_row(head: bytes) -> FirstRow:
     """Look at the beginning of a file; no cells when it cannot be the beginning of a table."""
-    text = head.decode(_encoding_of(head), errors="surrogateescape")
+    text = head.decode(*_encoding_of(head))
     line = next((line for line in _mended(text.splitlines()) if line.strip()), "")
     delimiter = _delimiter_of(line)
     try:
@@ -43,8 +43,8 @@ def read_rows(path: Path) -> NumberedRows:
     number = 0
     try:
         with path.open("rb") as stream:
-            encoding = _encoding_of(stream.read(2))
-        with path.open(encoding=encoding, errors="surrogateescape", newline="") as text:
+            encoding, errors = _encoding_of(stream.read(2))
+        with path.open(encoding=encoding, errors=errors, newline="") as text:
             line = next((line for line in text if line.strip()), "")
             text.seek(0)
             delimiter = _delimiter_of(line)
@@ -74,9 +74,9 @@ def read_table(path: Path, names: Sequence[str]) -> tuple[dict[str, int], Number
     return header, rows
 
 
-def _encoding_of(head: bytes) -> str:
-    """Spreadsheets write UTF-16 when asked for "Unicode"."""
-    return "utf-16" if head.startswith(_UTF_16) else "utf-8-sig"
+def _encoding_of(head: bytes) -> tuple[str, str]:
+    """Encoding, and what becomes of other bytes. UTF-16 is what spreadsheets call "Unicode"."""
+    return ("utf-16", "replace") if head.startswith(_UTF_16) else ("utf-8-sig", "surrogateescape")
 
 
 def _delimiter_of(line: str) -> str:

@@ -16,7 +16,7 @@ from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Box
 from detect_tl.formats.base import Format, Sniff
 from detect_tl.formats.gather import Gatherer, alphabetical
-from detect_tl.formats.records import leave_out_unlisted, numbers, or_none
+from detect_tl.formats.records import leave_out_unlisted, number, numbers, or_none
 from detect_tl.formats.source import Source
 
 _ROW = re.compile(
@@ -45,15 +45,22 @@ def read(source: Source, report: Report) -> Dataset:
     """Read all files that `sniff` claims. Regions marked DontCare are no objects, and counted."""
     index = CategoryIndex()
     gather = Gatherer(source, report)
-    for path in sniff(source).files:
+    files = sniff(source).files
+    for path in files:
         report.read["annotation-files"] += 1
         _read_one(gather, index, path)
     _say_ignored(source, report)
-    # an image beside labelled ones has no objects; those of the test set were never labelled
-    folders = {image.parent for image in gather.described}
-    gather.add_backgrounds(p for p in source.images.images if p.parent in folders)
+    gather.add_backgrounds(_without_labels(gather, files))
     leave_out_unlisted(gather)
     return gather.dataset(index, alphabetical(c.name for c in index.categories()))
+
+
+def _without_labels(gather: Gatherer, files: Sequence[Path]) -> list[Path]:
+    """Images beside labelled ones that have no file: those of the test set were never labelled."""
+    folders, labels = {p.parent for p in gather.described}, {p.parent for p in files}
+    named = {p.stem for p in gather.source.files if p.parent in labels}
+    images = gather.source.images.images
+    return [p for p in images if p.parent in folders and p.stem not in named]
 
 
 def _say_ignored(source: Source, report: Report) -> None:
@@ -83,7 +90,7 @@ def _read_one(gather: Gatherer, index: CategoryIndex, path: Path) -> None:
 
 def _rows(path: Path, index: CategoryIndex, report: Report) -> Iterator[Instance]:
     lines = path.read_text("utf-8-sig", errors="replace").splitlines()
-    for line_number, line in enumerate(lines, start=1):
+    for place, line in enumerate(lines, start=1):
         words = line.split()
         if not words:
             continue
@@ -97,7 +104,7 @@ def _rows(path: Path, index: CategoryIndex, report: Report) -> Iterator[Instance
             attributes = or_none(_attributes(words))
         except ValueError as error:
             report.lost["objects-unreadable"] += 1
-            report.add("kitti.bad-row", "error", f"the row is lost: {error}", path, line_number)
+            report.add("kitti.bad-row", "error", f"the row is lost: {error}", path, place)
             continue
         yield Instance(index.add(words[0]), box, attributes=attributes)
 
@@ -111,18 +118,17 @@ def _attributes(words: Sequence[str]) -> dict[str, Json]:
     if occluded > 0:
         found["occluded"] = int(occluded)
     solid = [_measured(word) for word in words[8:15]]
-    if all(map(math.isfinite, (alpha, *solid))) and min(solid[:3]) > 0:
+    if not any(map(math.isnan, (alpha, *solid))) and min(solid[:3]) > 0:
         found |= {"alpha": alpha, "dimensions": solid[:3], "location": solid[3:6]}
         found["rotation_y"] = solid[6]
-    if len(words) == max(_COLUMNS):
-        found["score"] = numbers(words[15:])[0]
-    return found
+    score = _measured(words[15]) if len(words) == max(_COLUMNS) else math.nan
+    return found if math.isnan(score) else {**found, "score": score}
 
 
 def _measured(word: str) -> float:
-    """A number that only describes an object; NaN, rather than the loss of it, when unreadable."""
+    """A number that only describes an object; NaN, rather than the loss of it, when it is none."""
     try:
-        return float(word)
+        return number(word)
     except ValueError:
         return math.nan
 

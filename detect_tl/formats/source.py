@@ -16,7 +16,7 @@ from detect_tl.formats.walk import Walk
 
 _PEEK = 16 * 1024
 _ARCHIVES = frozenset(".7z .bz2 .gz .rar .tar .tgz .xz .zip".split())
-_ANNOTATION_FOLDERS = frozenset({"annotations", "annotation"})
+_ANNOTATION_FOLDERS = frozenset({"annotations", "annotation", "ann", "cvat", "gt", "label_2"})
 _SPLIT_FOLDER = re.compile(
     r"(?P<train>train(?:ing)?)|(?P<val>val|valid|validation)|(?P<test>test(?:ing)?)"
 )

@@ -67,9 +67,12 @@ def test_a_damaged_row_is_named(tmp_path: Path, row: str, words: str) -> None:
     assert len(list(result.dataset.instances())) == 1
 
 
-def test_an_angle_that_cannot_be_read_costs_no_box(tmp_path: Path) -> None:
-    (item,) = read(folder(tmp_path, CAR.replace("-1.57", "nan"))).dataset.instances()
-    assert dict(item.attributes) == {"truncated": 0.1, "occluded": 2}
+def test_what_only_describes_an_object_costs_no_box(tmp_path: Path) -> None:
+    rows = [CAR.replace("-1.57", "nan"), CAR.replace(" 2 ", " 1e999 "), f"{FLAT} high"]
+    angle, occluded, score = read(folder(tmp_path, *rows)).dataset.instances()
+    assert dict(angle.attributes) == {"truncated": 0.1, "occluded": 2}
+    assert "occluded" not in occluded.attributes
+    assert dict(score.attributes) == {}
 
 
 def test_empty_files_are_images_without_objects(tmp_path: Path) -> None:
@@ -88,6 +91,16 @@ def test_images_of_the_test_set_were_never_labelled(tmp_path: Path) -> None:
         ("000001.png", "train"),
         ("000002.png", "train"),
     ]
+    assert result.report.lost == {"images-not-listed": 1}
+
+
+def test_one_file_alone_says_nothing_of_other_images(tmp_path: Path) -> None:
+    folder(tmp_path, CAR)
+    folder(tmp_path, CAR, name="000002")
+    result = read(tmp_path / "label_2/000001.txt")
+    assert [s.image.name for s in result.dataset.samples] == ["000001.png"]
+    result = read(tmp_path, annotations="000001.txt")
+    assert [s.image.name for s in result.dataset.samples] == ["000001.png"]
     assert result.report.lost == {"images-not-listed": 1}
 
 
