@@ -31,10 +31,24 @@ def _is_data_yaml(path: Path, head: bytes) -> bool:
     return (has_split or path.stem == "data") and bool(keys & {b"names", b"nc"})
 
 
+class _PlainLoader(yaml.SafeLoader):
+    """Knows no references: a few lines of them can stand for a text that fills the memory."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("it has references (*), which no tool writes")
+        return super().compose_node(parent, index)
+
+
 def read_yaml(path: Path) -> Mapping[str, Any]:
     """Read a data.yaml; raise DataError, with the line, when it is broken."""
     try:
-        document = yaml.safe_load(path.read_text("utf-8-sig", errors="replace"))
+        text = path.read_text("utf-8-sig", errors="replace")
+        document = yaml.load(text, _PlainLoader)  # noqa: S506 - it is a safe one
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", path=path) from error
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise DataError(f"broken YAML: {error}", path=path) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise DataError(
@@ -142,15 +156,16 @@ def split_finder(
     """A function from image to split: as data.yaml says, else as a folder name says."""
     folders: list[tuple[Path, str]] = []
     listed: dict[str, str] = {}
-    for split, entry in _entries(data_yaml):
-        path = _resolve(source, data_yaml, entry)
+    places = None if data_yaml is None else _Places(source, data_yaml)
+    for split, entry in _entries(places):
+        path = places.find(entry) if places else None
         if path is None:
-            text = f"{split}: {entry} does not exist; folders named {split} are used instead"
+            text = f"{split}: {entry[:200]} is not there; folders named {split} are used instead"
             report.add("yolo.split-missing", "warning", text, data_yaml)
-        elif path.is_dir():
-            folders.append((path, split))
-        else:
+        elif places and path in places.files:
             _add_list(path, split, listed)
+        else:
+            folders.append((path.absolute(), split))
     if not folders and not listed:
         _add_darknet_lists(source, listed)
 
@@ -164,33 +179,46 @@ def split_finder(
     return split_of
 
 
-def _entries(data_yaml: Path | None) -> list[tuple[str, str]]:
-    if data_yaml is None:
+class _Places:
+    """The files and folders of a source, to be found by what a data.yaml calls them.
+
+    Nothing outside the source is looked at, wherever an entry may lead.
+    """
+
+    def __init__(self, source: Source, data_yaml: Path) -> None:
+        self.document = read_yaml(data_yaml)
+        self._top = source.root.absolute()
+        self._root = source.root
+        self.files = set(source.files)
+        self._known = self.files.union(*(p.parents for p in {p.parent / "_" for p in self.files}))
+        base, root = data_yaml.absolute().parent, str(self.document.get("path") or "")
+        # The root in data.yaml is often that of another machine.
+        self._starts = [base / root, base, base / Path(root).name, self._top]
+
+    def find(self, entry: str) -> Path | None:
+        """The file or folder that an entry leads to, as the source names it."""
+        plain = entry.replace("\\", "/")
+        for start in self._starts:
+            for name in (plain, plain.removeprefix("../").removeprefix("./")):
+                path = Path(os.path.normpath(start / name))
+                if path.is_relative_to(self._top):
+                    found = self._root / path.relative_to(self._top)
+                    if found in self._known:
+                        return found
+        return None
+
+
+def _entries(places: _Places | None) -> list[tuple[str, str]]:
+    """The splits and what data.yaml names for them."""
+    if places is None:
         return []
-    document = read_yaml(data_yaml)
     names = dict(zip(_YAML_KEYS, ("train", "val", "val", "val", "test"), strict=True))
     entries: list[tuple[str, str]] = []
     for key, split in names.items():
-        value = document.get(key)
+        value = places.document.get(key)
         several: Sequence[Any] = value if isinstance(value, list) else [value]
         entries += [(split, str(v)) for v in several if v]
     return entries
-
-
-def _resolve(source: Source, data_yaml: Path | None, entry: str) -> Path | None:
-    """Where an entry leads. The root in data.yaml is often that of another machine."""
-    assert data_yaml is not None
-    base = data_yaml.absolute().parent
-    root = str(read_yaml(data_yaml).get("path") or "")
-    plain = entry.replace("\\", "/")
-    shorter = plain.removeprefix("../").removeprefix("./")
-    roots = [base / root, base, base / Path(root).name, source.root.absolute()]
-    for place in roots:
-        for name in (plain, shorter):
-            path = Path(os.path.normpath(place / name))
-            if path.exists():
-                return path
-    return None
 
 
 def _add_list(path: Path, split: str, listed: dict[str, str]) -> None:

@@ -1,7 +1,7 @@
 """A small sound folder in every format, for laws that hold for all readers.
 
-Every seed describes the images a.jpg and b.jpg of 100x80 pixels, with a kind of shape each as far
-as its format knows them.
+Every seed describes two images of 100x80 pixels, called a.jpg and b.jpg unless its format has names
+of its own, with a shape of each kind that it knows.
 """
 
 from __future__ import annotations
@@ -134,6 +134,15 @@ def seed_labelme(root: Path) -> None:
     ]
     labelme(root / "a.json", "a.jpg", shapes)
     labelme(root / "b.json", "b.jpg", shapes[:1])
+
+
+def seed_mot(root: Path) -> None:
+    rows = ["1,1,10,20,30,40,1,1,0.9", "1,2,1,2,30,40,0,3,0.5", "2,1,12,20,30,40,1,1,1"]
+    text(root / "seq/gt/gt.txt", "\n".join(rows) + "\n")
+    info = "[Sequence]\nname=seq\nimDir=img1\nframeRate=30\nseqLength=2\nimWidth=100\nimHeight=80\n"
+    text(root / "seq/seqinfo.ini", f"{info}imExt=.jpg\n")
+    for name in ("000001", "000002"):
+        image(root / f"seq/img1/{name}.jpg", SIZE)
 
 
 def seed_openimages(root: Path) -> None:

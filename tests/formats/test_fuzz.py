@@ -48,7 +48,7 @@ def test_seeds_are_sound(seeded: dict[str, Path], name: str) -> None:
     result = read(seeded[name])
     assert result.format == name
     assert not result.report.lost
-    assert [s.image.stem for s in result.dataset.samples] == ["a", "b"]
+    assert len(result.dataset) == 2
     assert all(len(s.instances) for s in result.dataset.samples)
     assert len(result.dataset.names) > 1
     assert_sound(result)

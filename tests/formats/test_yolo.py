@@ -189,3 +189,34 @@ def test_other_text_files_are_no_labels(tmp_path: Path) -> None:
     text(tmp_path / "kitti.txt", "Car 0.00 0 1.85 387.63 181.54 423.81 203.12\n")
     with pytest.raises(DataError, match="no annotations found beside 1 images"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("a: &a [1, 1]\nb: &b [*a, *a]\nnames: [*b, *b]\ntrain: x\n", "references"),
+        (f"names: {'[' * 5000}\ntrain: x\n", "broken YAML"),
+        ("names: [cat]\ntrain: x\ndate: 2024-99-99\n", "broken YAML"),
+    ],
+)
+def test_data_yaml_that_is_made_to_hurt(tmp_path: Path, content: str, words: str) -> None:
+    image(tmp_path / "a.jpg")
+    text(tmp_path / "a.txt", "0 0.5 0.5 0.5 0.5\n")
+    path = text(tmp_path / "data.yaml", content)
+    with pytest.raises(DataError, match=words) as caught:
+        read(tmp_path, "yolo")
+    assert caught.value.path == path
+
+
+@pytest.mark.parametrize(
+    "entry",
+    ["/dev/zero", "../outside.txt", "x" * 3000, "\\0", "../../../../../dev/zero", "/", ".."],
+)
+def test_data_yaml_leads_nowhere_outside_its_folder(tmp_path: Path, entry: str) -> None:
+    text(tmp_path / "outside.txt", "set/a.jpg\n")
+    image(tmp_path / "set/a.jpg")
+    text(tmp_path / "set/a.txt", "0 0.5 0.5 0.5 0.5\n")
+    text(tmp_path / "set/data.yaml", f'names: [cat]\ntrain: "{entry}"\n')
+    result = read(tmp_path / "set", "yolo")
+    assert [s.split for s in result.dataset.samples] == [None]
+    assert result.report.count("yolo.split-missing") == 1
