@@ -11,9 +11,15 @@ import click
 from detect_tl import api
 from detect_tl.api.data import ConvertResult
 from detect_tl.cli.describe import count_lines, counts_table, findings_lines
-from detect_tl.cli.options import PATH, reading_options, seed_option, split_option, verb
+from detect_tl.cli.options import (
+    PATH,
+    reading_options,
+    seed_option,
+    split_option,
+    verb,
+    writing_options,
+)
 from detect_tl.cli.output import Output, Piece, pass_output
-from detect_tl.cli.params import CommaList
 
 
 @verb(
@@ -26,30 +32,10 @@ from detect_tl.cli.params import CommaList
 )
 @click.argument("source", type=PATH)
 @click.argument("destination", type=PATH)
-@click.option(
-    "--to",
-    type=CommaList("FORMATS"),
-    default="yolo,coco",
-    show_default=True,
-    help="Formats to write, with commas between them.",
-)
 @reading_options
 @split_option
 @seed_option
-@click.option(
-    "--link",
-    type=click.Choice(["copy", "hard", "soft"]),
-    default="copy",
-    show_default=True,
-    help="Copy the images, or link to them.",
-)
-@click.option(
-    "--task",
-    type=click.Choice(["auto", "detect", "segment"]),
-    default="auto",
-    show_default=True,
-    help="Write boxes or polygons for YOLO; auto: polygons when there are masks.",
-)
+@writing_options
 @pass_output
 def command(console: Output, source: Path, destination: Path, **options: Any) -> None:
     """Turn annotations into a dataset folder that YOLO and COCO tools read.

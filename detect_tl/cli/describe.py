@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from detect_tl.api.curation import FolderResult
 from detect_tl.cli.output import Piece, Table
 from detect_tl.core.findings import Report, Severity
 
@@ -40,3 +41,19 @@ def count_lines(report: Report) -> Iterator[Piece]:
         if counts:
             listed = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
             yield f"{title}: {listed}"
+
+
+def folder_lines(written: FolderResult) -> Iterator[Piece]:
+    """What a dataset folder holds, and where it is."""
+    images = ", ".join(f"{split} {count}" for split, count in written.splits.items())
+    yield f"images: {images} ({written.split_reason})"
+    yield f"written: {written.folder}"
+
+
+def folder_pieces(written: FolderResult) -> Iterator[Piece]:
+    """All that is to be said of a dataset folder that was written."""
+    yield written.explanation
+    yield from findings_lines(written.report, ("error", "warning"))
+    yield counts_table(written.classes)
+    yield from count_lines(written.report)
+    yield from folder_lines(written)

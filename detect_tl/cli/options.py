@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import click
 
 from detect_tl.cli.output import Output
-from detect_tl.cli.params import COLUMNS, IMGSZ, SPLIT
+from detect_tl.cli.params import COLUMNS, IMGSZ, SPLIT, CommaList
 from detect_tl.cli.settings import config_values, refuse_unknown_variables, variables_of
 from detect_tl.core.errors import UsageError, did_you_mean
 
@@ -132,6 +132,35 @@ def reading_options(function: F) -> F:
             "from_format",
             metavar="FORMAT",
             help="Annotation format, see `detect-tl formats`.  [default: recognised]",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def writing_options(function: F) -> F:
+    """How a dataset folder is written; the function gets `to`, `link` and `task`."""
+    for option in (
+        click.option(
+            "--task",
+            type=click.Choice(["auto", "detect", "segment"]),
+            default="auto",
+            show_default=True,
+            help="Write boxes or polygons for YOLO; auto: polygons when there are masks.",
+        ),
+        click.option(
+            "--link",
+            type=click.Choice(["copy", "hard", "soft"]),
+            default="copy",
+            show_default=True,
+            help="Copy the images, or link to them.",
+        ),
+        click.option(
+            "--to",
+            type=CommaList("FORMATS"),
+            default="yolo,coco",
+            show_default=True,
+            help="Formats to write, with commas between them.",
         ),
     ):
         function = option(function)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -27,6 +28,58 @@ class SplitFractions(click.ParamType[tuple[float, ...]]):
         if abs(sum(fractions) - 1) > 1e-6:
             self.fail(f"{value!r} sums up to {sum(fractions):g} instead of 1", param, ctx)
         return (*fractions, *(0.0,) * (len(SPLITS) - len(fractions)))
+
+
+class SplitSizes(click.ParamType[tuple[float, ...]]):
+    """Shares of train, val and test, or numbers of images: 0.8,0.1,0.1 or 300,40,24."""
+
+    name = "TRAIN,VAL[,TEST]"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        parts = value.split(",") if isinstance(value, str) else value
+        try:
+            return tuple(float(part) for part in parts)
+        except (TypeError, ValueError):
+            self.fail(f"{value!r} is not a list such as 0.8,0.1,0.1 or 300,40,24", param, ctx)
+
+
+class NewNames(click.ParamType[dict[str, str]]):
+    """Classes that become others: sedan=car,van=car; a YAML file or a mapping that says so."""
+
+    name = "OLD=NEW,…|FILE"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, str]:
+        if isinstance(value, dict):
+            return {str(old): str(new) for old, new in value.items()}
+        if "=" not in value and value.lower().endswith((".yaml", ".yml")):
+            return self._read(Path(value), param, ctx)
+        names: dict[str, str] = {}
+        for part in value.split(","):
+            old, equals, new = (word.strip() for word in part.partition("="))
+            if not (old and equals and new):
+                self.fail(f"{part!r} is not of the form old=new", param, ctx)
+            if names.setdefault(old, new) != new:
+                self.fail(f"{old!r} cannot become both {names[old]!r} and {new!r}", param, ctx)
+        return names
+
+    def _read(
+        self, path: Path, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, str]:
+        import yaml
+
+        try:
+            found = yaml.safe_load(path.read_text("utf-8"))
+        except OSError as error:
+            self.fail(f"{path} cannot be read: {error.strerror}", param, ctx)
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            self.fail(f"{path} is no YAML: {error}", param, ctx)
+        if not isinstance(found, dict):
+            self.fail(f"{path} does not say which class becomes which, as `sedan: car`", param, ctx)
+        return {str(old): str(new) for old, new in found.items()}
 
 
 class CommaList(click.ParamType[tuple[str, ...]]):
@@ -104,3 +157,5 @@ SPLIT = SplitFractions()
 LAYERS = Layers()
 IMGSZ = ImageSize()
 COLUMNS = ColumnNames()
+SPLIT_SIZES = SplitSizes()
+NEW_NAMES = NewNames()

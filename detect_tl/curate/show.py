@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from detect_tl.core.dataset import Dataset, Sample, categories_of
-from detect_tl.core.errors import DataError, UsageError, did_you_mean
+from detect_tl.core.errors import DataError, MachineError, UsageError, did_you_mean
 from detect_tl.core.files import atomic_folder, atomic_path
 from detect_tl.core.findings import Report
 from detect_tl.core.images import Image
 from detect_tl.core.lettering import put_label
 from detect_tl.core.pages import choose_pictures
 from detect_tl.core.progress import Progress, Silent, track
+from detect_tl.core.screen import has_display
 from detect_tl.curate.draw import draw_sample
 from detect_tl.curate.filter import is_called
 from detect_tl.curate.names import plan_names
 
 SHEET_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+_STOP_KEYS = frozenset({ord("q"), ord("Q"), 27})
 _CELL = 480
 _GAP = 8
 _CAPTION = 22
@@ -111,8 +113,8 @@ def write_sheet(
     names: Sequence[str],
     report: Report,
     progress: Progress | None = None,
-) -> None:
-    """Write all pictures as one, in rows, each under its name and split.
+) -> int:
+    """Write all pictures as one, in rows, each under its name and split; return how many.
 
     Raises DataError when none of them can be read.
     """
@@ -136,6 +138,47 @@ def write_sheet(
         y += height + _GAP
     with atomic_path(path) as scratch:
         _encode(scratch, sheet)
+    return len(cells)
+
+
+def show_window(drawn: Iterable[tuple[Sample, Image]], title: str) -> int:
+    """Show one picture after the other, a key for each; q or Escape ends. Return how many.
+
+    Raises MachineError where there is no display, or OpenCV was built without windows.
+    """
+    import cv2
+
+    if not has_display():
+        raise MachineError("there is no display to show a window on", hint="Give --out a folder.")
+    try:
+        cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+    except cv2.error as error:
+        raise MachineError(
+            "this OpenCV was built without windows",
+            hint="Give --out a folder, or reinstall opencv-python in place of its headless build.",
+        ) from error
+    shown = 0
+    try:
+        for sample, image in drawn:
+            shown += 1
+            cv2.setWindowTitle(title, f"{sample.image.name} - {len(sample.instances)} objects")
+            cv2.imshow(title, image)
+            if _key(title) in _STOP_KEYS:
+                break
+    finally:
+        cv2.destroyAllWindows()
+    return shown
+
+
+def _key(title: str) -> int:
+    """Wait for a key, or for the window to be closed, which counts as q."""
+    import cv2
+
+    while cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) >= 1:
+        key = cv2.waitKey(100) & 0xFF
+        if key != 0xFF:
+            return key
+    return ord("q")
 
 
 def _cell(sample: Sample, image: Image) -> Image:

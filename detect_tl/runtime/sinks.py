@@ -7,8 +7,6 @@ ends, and not at all when it ends with an error.
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +20,7 @@ from detect_tl.core.detections import Detections
 from detect_tl.core.errors import MachineError
 from detect_tl.core.files import atomic_path, disk_errors
 from detect_tl.core.images import Image
+from detect_tl.core.screen import has_display
 from detect_tl.runtime.frames import Frame
 
 Write = Callable[[Frame, Detections], bool]
@@ -118,10 +117,7 @@ def window(title: str) -> Iterator[Write]:
 
 
 def _require_display() -> None:
-    """Qt ends the whole process when there is no display, so this is asked beforehand."""
-    if sys.platform.startswith("linux") and not (
-        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    ):
+    if not has_display():
         raise MachineError(
             "there is no display to show a window on",
             hint="Leave --show out and look at the files that --out writes.",

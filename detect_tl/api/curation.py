@@ -1,0 +1,347 @@
+"""Data sets made better: mended, divided, counted, shown, merged, filtered.
+
+All read annotations in any known format. Those that write make a new dataset folder, whole or not
+at all, and leave the source as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+
+from detect_tl.core.findings import Report
+from detect_tl.core.model_spec import Task
+from detect_tl.core.progress import Progress
+
+if TYPE_CHECKING:
+    from detect_tl.curate.balance import Balance
+    from detect_tl.curate.filter import Wanted
+    from detect_tl.curate.folder import Recipe, Written
+    from detect_tl.curate.overview import Overview
+    from detect_tl.formats.options import ReadOptions
+
+
+class Reading(TypedDict, total=False):
+    """What is known of the source.
+
+    from_format: name of its format. annotations: pattern of the annotation files to read.
+    columns: what the columns of a table hold, for example {"image": "file"}.
+    """
+
+    from_format: str | None
+    annotations: str | None
+    columns: Mapping[str, str] | None
+
+
+class Options(Reading, total=False):
+    """What is known of the source, and how the folder is written, as `convert` has it.
+
+    to: names of formats. link: how images get into the folder. task: "auto" writes outlines when
+    most objects have a mask. progress: shows it to a person.
+    """
+
+    to: Sequence[str]
+    link: Literal["copy", "hard", "soft"]
+    task: Task | Literal["auto"]
+    progress: Progress | None
+
+
+class _Room(TypedDict):
+    """The options as the functions of `curate` take them."""
+
+    recipe: Recipe
+    reading: ReadOptions
+    progress: Progress | None
+
+
+@dataclass(frozen=True, slots=True)
+class FolderResult:
+    """A dataset folder that was written.
+
+    splits: images by split; split_reason: why so. classes: objects by name.
+    report: what was read, changed and lost on the way.
+    """
+
+    folder: Path
+    task: Task
+    explanation: str
+    splits: dict[str, int]
+    split_reason: str
+    classes: dict[str, int]
+    report: Report
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "folder": str(self.folder),
+            "task": self.task,
+            "explanation": self.explanation,
+            "images": self.splits,
+            "split_reason": self.split_reason,
+            "objects_per_class": self.classes,
+            "report": self.report.as_json(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RepairResult:
+    """What was mended, and what is left to people.
+
+    read: what reading noticed. mended: what was changed and lost, and why. left: what has no one
+    right answer. edited: image files that are not written as they are.
+    written: None when only a plan was asked for.
+    """
+
+    read: Report
+    mended: Report
+    left: Report
+    edited: int
+    written: FolderResult | None
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "read": self.read.as_json(),
+            "mended": self.mended.as_json(),
+            "left": self.left.as_json(),
+            "images_edited": self.edited,
+            "written": self.written.as_json() if self.written else None,
+        }
+
+
+def repair(
+    data: Path,
+    destination: Path | None,
+    *,
+    unite_classes: Mapping[str, str] | None = None,
+    **options: Unpack[Options],
+) -> RepairResult:
+    """Mend what has one right answer into a new folder, and list what has not.
+
+    destination: None plans only. unite_classes: names that become others, {"Cats": "Cat"}.
+    Raises DataError for annotations that cannot be read, UsageError for options that cannot be
+    met, MachineError when the disk is full.
+    """
+    from detect_tl.curate.repair_folder import repair_folder
+
+    place = None if destination is None else Path(destination)
+    made = repair_folder(Path(data), place, unite=unite_classes, **_for_room(options))
+    plan = made.plan
+    written = _folder(made.written) if made.written else None
+    return RepairResult(made.read, plan.report, plan.left, len(plan.edits), written)
+
+
+@dataclass(frozen=True, slots=True)
+class SplitResult:
+    """A data set divided anew; one folder, or one for each fold, with the balance of each."""
+
+    folder: Path
+    written: tuple[FolderResult, ...]
+    balances: tuple[Balance, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        pairs = zip(self.written, self.balances, strict=True)
+        made = [{**one.as_json(), "balance": balance.as_json()} for one, balance in pairs]
+        return {"folder": str(self.folder), "written": made}
+
+
+def split(
+    data: Path,
+    destination: Path,
+    *,
+    sizes: Sequence[float] = (0.8, 0.1, 0.1),
+    folds: int | None = None,
+    group_by: str | None = None,
+    seed: int = 0,
+    **options: Unpack[Options],
+) -> SplitResult:
+    """Divide a data set anew, classes alike, images that look alike together.
+
+    sizes: shares of train, val and test, or numbers of images. folds: write so many data sets, in
+    each of which another part is val. group_by: "folder", "video" or an expression that is looked
+    for in the paths of images; those for which it finds the same stay together.
+    Raises DataError for annotations that cannot be read or divided, UsageError for options that
+    cannot be met, MachineError when the disk is full.
+    """
+    from detect_tl.curate.resplit import split_dataset
+
+    made = split_dataset(
+        Path(data),
+        Path(destination),
+        sizes=sizes,
+        folds=folds,
+        group_by=group_by,
+        seed=seed,
+        **_for_room(options),
+    )
+    return SplitResult(made.folder, tuple(map(_folder, made.written)), made.balances)
+
+
+@dataclass(frozen=True, slots=True)
+class StatsResult:
+    """The figures of a data set."""
+
+    data: Path
+    format: str
+    explanation: str
+    overview: Overview
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "data": str(self.data),
+            "format": self.format,
+            "explanation": self.explanation,
+            **self.overview.as_json(),
+        }
+
+
+def stats(
+    data: Path, *, progress: Progress | None = None, **reading: Unpack[Reading]
+) -> StatsResult:
+    """Count images and objects, and measure sizes, shapes and places.
+
+    Raises DataError for annotations that cannot be read.
+    """
+    from detect_tl.core.progress import Silent
+    from detect_tl.curate.overview import overview
+    from detect_tl.formats.detect import read_dataset
+    from detect_tl.formats.options import ReadOptions
+
+    progress = progress or Silent()
+    with progress.step(f"Reading {Path(data).name}"):
+        read = read_dataset(Path(data), options=ReadOptions(**reading))
+    with progress.step("Counting"):
+        return StatsResult(Path(data), read.format, read.explanation, overview(read.dataset))
+
+
+@dataclass(frozen=True, slots=True)
+class ShowResult:
+    """Pictures that were drawn. out: the folder or the sheet; None for a window.
+
+    files: written, in the order of the data set. shown: number of images.
+    """
+
+    out: Path | None
+    files: tuple[Path, ...]
+    shown: int
+    report: Report
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "out": str(self.out) if self.out else None,
+            "files": [str(path) for path in self.files],
+            "shown": self.shown,
+            "report": self.report.as_json(),
+        }
+
+
+def show(
+    data: Path,
+    out: Path | None = None,
+    *,
+    images: Sequence[str] = (),
+    classes: Sequence[str] = (),
+    split: str | None = None,
+    count: int = 16,
+    seed: int | None = None,
+    progress: Progress | None = None,
+    **reading: Unpack[Reading],
+) -> ShowResult:
+    """Draw boxes and masks on pictures.
+
+    out: a new folder for them, or a file (.jpg, .png) for all on one sheet. None opens a window,
+    or, where there is no display, makes a folder `pictures` here.
+    images: patterns of file names. classes, split: only images with one of these, only of this.
+    count: how many; such that show every class, or drawn at random with a seed.
+    Raises DataError when nothing fits, UsageError for a class that does not exist or an `out` that
+    does.
+    """
+    from detect_tl.core.files import refuse_existing, unused_folder
+    from detect_tl.core.screen import has_display
+    from detect_tl.curate import show as room
+    from detect_tl.formats.detect import read_dataset
+    from detect_tl.formats.options import ReadOptions
+
+    sheet = out is not None and Path(out).suffix.lower() in room.SHEET_SUFFIXES
+    if out is not None and not sheet:
+        refuse_existing(Path(out))
+    read = read_dataset(Path(data), options=ReadOptions(**reading))
+    names = read.dataset.names
+    choice = room.Choice(images, classes, split, count, seed)
+    samples = room.choose(read.dataset, choice)
+    report = Report()
+    if out is not None and sheet:
+        shown = room.write_sheet(Path(out), samples, names, report, progress)
+        return ShowResult(Path(out), (Path(out),), shown, report)
+    if out is None and has_display():
+        shown = room.show_window(room.pictures(samples, names, report), f"detect-tl {data}")
+        return ShowResult(None, (), shown, report)
+    folder = unused_folder(Path("pictures")) if out is None else Path(out)
+    files = room.write_pictures(folder, samples, names, report, progress)
+    return ShowResult(folder, tuple(files), len(files), report)
+
+
+def merge(
+    sources: Sequence[Path],
+    destination: Path,
+    *,
+    same: Mapping[str, str] | None = None,
+    **options: Unpack[Options],
+) -> FolderResult:
+    """Write several data sets as one: classes united by name, images that are the same kept once.
+
+    same: names of classes that become others, {"sedan": "car"}.
+    Raises DataError for annotations that cannot be read, UsageError for options that cannot be
+    met, MachineError when the disk is full.
+    """
+    from detect_tl.curate.merge import merge_folders
+
+    places = [Path(source) for source in sources]
+    return _folder(merge_folders(places, Path(destination), same=same, **_for_room(options)))
+
+
+def filter(  # noqa: A001 - the verb is called so
+    data: Path, destination: Path, wanted: Wanted, **options: Unpack[Options]
+) -> FolderResult:
+    """Write the part of a data set that is wanted; the rest is counted by reason.
+
+    wanted: `Wanted(classes=["cat"])` and so on, from `detect_tl.curate.filter`.
+    Raises DataError when nothing is left, UsageError for options that cannot be met, MachineError
+    when the disk is full.
+    """
+    from detect_tl.curate.filter import filter_folder
+
+    return _folder(filter_folder(Path(data), Path(destination), wanted, **_for_room(options)))
+
+
+def _for_room(options: Options) -> _Room:
+    from detect_tl.curate.folder import DEFAULT_FORMATS, Recipe
+    from detect_tl.formats.options import ReadOptions
+
+    return {
+        "recipe": Recipe(
+            options.get("to", DEFAULT_FORMATS),
+            options.get("link", "copy"),
+            options.get("task", "auto"),
+        ),
+        "reading": ReadOptions(
+            options.get("from_format"), options.get("annotations"), options.get("columns")
+        ),
+        "progress": options.get("progress"),
+    }
+
+
+def _folder(written: Written) -> FolderResult:
+    from detect_tl.curate.stats import split_table
+
+    splits = {name: row["images"] for name, row in split_table(written.dataset).items()}
+    origin = written.origin
+    return FolderResult(
+        written.folder,
+        written.task,
+        origin.explanation,
+        splits,
+        origin.split_reason,
+        written.dataset.objects_per_class(),
+        written.report,
+    )
