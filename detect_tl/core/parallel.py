@@ -25,7 +25,7 @@ def spread(
     workers: processes; None for as many as there are cores. With one core, or one task, all is
         computed here.
     """
-    count = workers or os.cpu_count() or 1
+    count = workers or cores()
     remaining = iter(tasks)
     first = list(islice(remaining, _WORTH_IT))
     if count == 1 or len(first) < _WORTH_IT:
@@ -47,3 +47,10 @@ def spread(
     finally:
         for future in running:
             future.cancel()
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

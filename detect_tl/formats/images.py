@@ -128,7 +128,7 @@ class ImageIndex:
         cleaned = list(dict.fromkeys(v for name in names for v in _spellings(name)))
         for name in cleaned:
             for folder in near:
-                path = self._paths.get(os.path.normpath(folder / name))
+                path = self._paths.get(os.path.normpath(f"{folder}{os.sep}{name}"))
                 if path is not None:
                     return Match(path)
         for forgiven, wanted_key, file_key in _RULES:

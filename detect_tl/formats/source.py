@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 from copy import copy
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 from detect_tl.core.errors import DataError, UsageError
@@ -47,8 +50,10 @@ class Source:
 
     def _annotation_files(self) -> tuple[Path, ...]:
         files = self.files if self.path.is_dir() else (self.path,)
+        if self.options.annotations is None:
+            return files
         wanted = tuple(p for p in files if self.options.wants(self.short(p)))
-        if not wanted and self.options.annotations is not None:
+        if not wanted:
             raise UsageError(
                 f"--annotations {self.options.annotations}: none of the {len(files)} files"
                 f" of {self.path} is called like that",
@@ -59,7 +64,8 @@ class Source:
     def part(self, folder: Path) -> Source:
         """What lies below a folder of the source, as a source of its own."""
         part = copy(self)
-        part.__dict__.pop("images", None)
+        for name in ("images", "_by_suffix", "_splits"):
+            part.__dict__.pop(name, None)
         part.path = part.root = folder
         part.files = tuple(p for p in self.files if p.is_relative_to(folder))
         part._wanted = tuple(p for p in self._wanted if p.is_relative_to(folder))
@@ -79,7 +85,16 @@ class Source:
     def candidates(self, *suffixes: str) -> list[Path]:
         """Files with a suffix that may be annotations: all below `root`, or the one file that the
         user named; only those that `--annotations` asks for."""
-        return [p for p in self._wanted if p.suffix.lower() in suffixes]
+        held = sorted(chain.from_iterable(self._by_suffix.get(s, ()) for s in set(suffixes)))
+        return [path for _, path in held]
+
+    @cached_property
+    def _by_suffix(self) -> dict[str, list[tuple[int, Path]]]:
+        """Files with their place among all files."""
+        found: dict[str, list[tuple[int, Path]]] = defaultdict(list)
+        for place, path in enumerate(self._wanted):
+            found[path.suffix.lower()].append((place, path))
+        return found
 
     def peek(self, path: Path) -> bytes:
         """The first and the last 16 KiB of a file, enough to tell formats apart."""
@@ -89,13 +104,17 @@ class Source:
 
     def split_of(self, path: Path) -> str | None:
         """The split that a folder between `top` and `path` names ("valid", "train2017", …)."""
-        if not path.is_relative_to(self.top):
-            return None
-        for part in path.relative_to(self.top).parts[:-1]:
-            split = split_name(part)
-            if split is not None:
-                return split
-        return None
+        folder = os.path.dirname(path)  # noqa: PTH120 - a hundred thousand times
+        if folder not in self._splits:
+            inside = path.is_relative_to(self.top)
+            parts = path.relative_to(self.top).parts[:-1] if inside else ()
+            named = (split for part in parts if (split := split_name(part)))
+            self._splits[folder] = next(named, None)
+        return self._splits[folder]
+
+    @cached_property
+    def _splits(self) -> dict[str, str | None]:
+        return {}
 
     def short(self, path: Path) -> str:
         """`path` as seen from the top, for messages."""

@@ -57,6 +57,14 @@ def label_path(image: Path) -> Path:
     return split.parent.parent / "labels" / split.name / f"{image.stem}.txt"
 
 
+def _label_paths(samples: Sequence[Sample]) -> list[str]:
+    """What `label_path` says, for many images of few folders."""
+    stems = [os.path.splitext(s.image.name)[0] for s in samples]  # noqa: PTH122 - names
+    images = [os.path.dirname(s.image) for s in samples]  # noqa: PTH120
+    labels = {folder: label_path(Path(folder, "x")).parent for folder in set(images)}
+    return [f"{labels[f]}{os.sep}{stem}.txt" for f, stem in zip(images, stems, strict=True)]
+
+
 def _data_yaml(dataset: Dataset) -> str:
     used = {sample.split for sample in dataset.samples}
     lines = {split: f"images/{split}" for split in SPLITS if split in used}
@@ -73,7 +81,7 @@ def _batches(samples: Sequence[Sample], task: Task) -> Iterator[_Batch]:
         some = samples[start : start + _TOGETHER]
         table, offsets = gathered([sample.instances for sample in some])
         sizes = np.asarray([sample.size for sample in some], dtype=np.float64)
-        paths = [str(label_path(sample.image)) for sample in some]
+        paths = _label_paths(some)
         yield paths, table.compact(), offsets, sizes, task
 
 
