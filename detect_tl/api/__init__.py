@@ -5,8 +5,8 @@ loads nothing heavy. Errors are those of `detect_tl.core.errors`.
 """
 
 from detect_tl.api.augmentation import augment_list, augment_preview, augment_show
-from detect_tl.api.curation import filter, merge, repair, show, split, stats  # noqa: A004
 from detect_tl.api.checking import check, check_list
+from detect_tl.api.curation import filter, merge, repair, show, split, stats  # noqa: A004
 from detect_tl.api.data import convert, formats
 from detect_tl.api.demo import quickstart
 from detect_tl.api.evaluation import evaluate

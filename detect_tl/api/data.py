@@ -1,4 +1,4 @@
-"""Annotations: which formats there are, converting them, looking for mistakes in them."""
+"""Annotations: which formats there are, and converting them."""
 
 from __future__ import annotations
 
@@ -149,73 +149,4 @@ def convert(
         made.split.reason,
         made.dataset.objects_per_class(),
         made.report,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class CheckResult:
-    """What was noticed in a data set.
-
-    format, explanation: which format it is in, and why. classes: number of objects by name.
-    """
-
-    data: Path
-    format: str
-    explanation: str
-    images: int
-    classes: dict[str, int]
-    report: Report
-
-    @property
-    def errors(self) -> int:
-        return sum(1 for _ in self.report.of("error"))
-
-    @property
-    def warnings(self) -> int:
-        return sum(1 for _ in self.report.of("warning"))
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "data": str(self.data),
-            "format": self.format,
-            "explanation": self.explanation,
-            "images": self.images,
-            "objects_per_class": self.classes,
-            "errors": self.errors,
-            "warnings": self.warnings,
-            "report": self.report.as_json(),
-        }
-
-
-def check(
-    data: Path,
-    *,
-    from_format: str | None = None,
-    annotations: str | None = None,
-    columns: Mapping[str, str] | None = None,
-    follow_links: bool = False,
-    progress: Progress | None = None,
-) -> CheckResult:
-    """Read annotations and look for mistakes in them; nothing is changed.
-
-    from_format, annotations, columns, follow_links: as in `convert`.
-
-    Raises DataError when they cannot be read at all.
-    """
-    from detect_tl.curate.checks import check_dataset
-    from detect_tl.formats.detect import read_dataset
-    from detect_tl.formats.options import ReadOptions
-
-    read = read_dataset(
-        Path(data), options=ReadOptions(from_format, annotations, columns, follow_links)
-    )
-    found = check_dataset(read.dataset, progress=progress)
-    read.report.extend(found.findings)
-    return CheckResult(
-        Path(data),
-        read.format,
-        read.explanation,
-        len(read.dataset),
-        read.dataset.objects_per_class(),
-        read.report,
     )

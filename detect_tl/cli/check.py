@@ -9,39 +9,129 @@ from typing import Any
 import click
 
 from detect_tl import api
-from detect_tl.api.data import CheckResult
-from detect_tl.cli.describe import counts_table, findings_lines
+from detect_tl.api.checking import CheckListResult, CheckResult, Group
+from detect_tl.cli.describe import counts_table
 from detect_tl.cli.options import PATH, reading_options, verb
-from detect_tl.cli.output import Output, Piece, pass_output
+from detect_tl.cli.output import Output, Piece, Table, pass_output
+from detect_tl.cli.params import CommaList
+from detect_tl.core.errors import UsageError
+from detect_tl.core.findings import Finding
+
+_MOST_EXAMPLES = 3
+
+_IDS = CommaList("ID,ID")
 
 
 @verb(
     "check",
     """
     detect-tl check my-pictures
-    detect-tl check datasets/mine --json
+    detect-tl check datasets/mine --strict --json
+    detect-tl check my-pictures --only box,split.leak --skip box.tiny
+    detect-tl check --list
+    detect-tl check --explain box.duplicate
     """,
 )
-@click.argument("data", type=PATH)
+@click.argument("data", type=PATH, required=False)
+@click.option("--only", type=_IDS, default=(), help="Run these; box stands for all of box.…")
+@click.option("--skip", type=_IDS, default=(), help="Leave these out.")
+@click.option("--strict", is_flag=True, help="Exit code 1 for warnings too.")
+@click.option(
+    "--imgsz",
+    type=click.IntRange(min=32),
+    help="Side in pixels that training will scale images to.  [default: 640]",
+)
+@click.option(
+    "--fast", is_flag=True, help="Do not decode images, nor look for those that look alike."
+)
+@click.option("--list", "listed", is_flag=True, help="Show all checks, and check nothing.")
+@click.option("--explain", metavar="ID", help="Show what one check looks for, and why.")
 @reading_options
 @pass_output
 @click.pass_context
-def command(ctx: click.Context, /, console: Output, data: Path, **reading: Any) -> None:
-    """Look for mistakes in annotations: nothing is changed.
+def command(
+    ctx: click.Context,
+    /,
+    console: Output,
+    *,
+    data: Path | None,
+    listed: bool,
+    explain: str | None,
+    fast: bool,
+    **options: Any,
+) -> None:
+    """Look for mistakes in annotations and images: nothing is changed.
 
     DATA is a folder of images with their annotations, an annotation file, or a dataset folder.
     Exit code 1 when there are errors, 0 when there are warnings at most.
     """
-    result = api.check(data, progress=console.progress, **reading)
-    console.show(result, _describe)
-    ctx.exit(1 if result.errors else 0)
+    if explain:
+        console.show(api.check_list([explain]), _explained)
+    elif listed:
+        console.show(api.check_list(), _listed)
+    elif data is None:
+        raise UsageError(
+            "no data was named", hint="For example detect-tl check my-pictures, or --list."
+        )
+    else:
+        result = api.check(data, decode=not fast, progress=console.progress, **options)
+        console.show(result, _describe)
+        ctx.exit(1 if result.failed else 0)
 
 
 def _describe(result: CheckResult) -> Iterator[Piece]:
     yield f"{result.data}: {result.explanation}"
     yield counts_table(result.classes)
-    yield from findings_lines(result.report)
-    yield (
-        f"{result.images} images, {sum(result.classes.values())} objects: "
-        f"{result.errors} errors, {result.warnings} warnings"
-    )
+    for group in result.groups():
+        yield from _grouped(group, result.data)
+    seen = f"{_count(result.images, 'image')}, {_count(sum(result.classes.values()), 'object')}"
+    yield f"{seen}: {_count(result.errors, 'error')}, {_count(result.warnings, 'warning')}"
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def _grouped(group: Group, data: Path) -> Iterator[Piece]:
+    """The id with its number and consequence once, and the first few places."""
+    count = len(group.findings)
+    times = f" ({count} times)" if count > 1 else ""
+    yield f"{group.severity}: {group.id}{times}. {group.consequence}".rstrip()
+    for finding in group.findings[:_MOST_EXAMPLES]:
+        yield f"    {_place(finding, data)}{finding.message}"
+    if count > _MOST_EXAMPLES:
+        yield f"    … and {count - _MOST_EXAMPLES} more"
+
+
+def _place(finding: Finding, data: Path) -> str:
+    """The file as seen from the data, and the line; "" for what concerns all of it."""
+    if finding.path is None:
+        return ""
+    inside = finding.path.is_relative_to(data) and finding.path != data
+    path = finding.path.relative_to(data) if inside else finding.path
+    return f"{path}:{finding.line}: " if finding.line else f"{path}: "
+
+
+def _listed(result: CheckListResult) -> Iterator[Piece]:
+    rows = [
+        (
+            each.id,
+            each.severity,
+            each.what,
+            ", ".join(value for _, value, _ in each.thresholds),
+            each.consequence,
+        )
+        for each in result.checks
+    ]
+    yield Table(("id", "severity", "what", "threshold", "if it stays"), rows)
+
+
+def _explained(result: CheckListResult) -> Iterator[Piece]:
+    for each in result.checks:
+        yield f"{each.id} ({each.severity})"
+        yield f"What: {each.what}."
+        yield f"If it stays: {each.consequence}"
+        for name, value, reason in each.thresholds:
+            yield f"Threshold {name}: {value}; {reason}."
+        if not each.runs:
+            yield "It is noticed while annotations are read."

@@ -12,7 +12,7 @@ from detect_tl.core.findings import Report
 from detect_tl.core.model_spec import Task
 from detect_tl.core.progress import Progress, Silent
 from detect_tl.curate.checks import drop_unusable
-from detect_tl.curate.dataset_checks import repeated
+from detect_tl.curate.checks.copies import repeated
 from detect_tl.curate.duplicates import identical_groups
 from detect_tl.curate.folder import (
     DEFAULT_FORMATS,

@@ -1,12 +1,24 @@
-"""Images that are the same, byte for byte."""
+"""Images that are the same, byte for byte or to the eye."""
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
+
 from detect_tl.core.files import sha256_file
+from detect_tl.core.progress import Progress, Silent, track
+from detect_tl.curate.fingerprints import FINE_BITS, Fingerprint, fingerprint_of
+from detect_tl.curate.hamming import components
+
+# Bits of 64 in which pictures that look alike may differ, see `similar_groups`.
+ALIKE = 8
+# Fine bits that may differ for each coarse one.
+_FINE_PER_COARSE = 8
 
 
 def identical_groups(images: Sequence[Path]) -> list[Hashable]:
@@ -23,3 +35,51 @@ def identical_groups(images: Sequence[Path]) -> list[Hashable]:
             for place in places:
                 groups[place] = sha256_file(images[place])
     return groups
+
+
+def similar_groups(
+    images: Sequence[Path], progress: Progress | None = None, *, threshold: int = ALIKE
+) -> list[Hashable]:
+    """One value per image, equal for images that look alike, and for identical ones.
+
+    Two images look alike when their perceptual hashes differ in at most `threshold` of 64 bits
+    and a finer one in at most eight times as many of 256; groups are chains of such pairs, so the
+    frames of a slow video become one. A plain area, and a file that cannot be decoded, looks like
+    nothing but its own copies.
+
+    The default was chosen on nine real sets of 1,261 images: microscopy, streets, number plates,
+    receipts, fruit, damaged cars. Copies that were halved, squeezed to a square, blurred, darkened
+    to 0.6, given more contrast or stored as JPEG of quality 20 differed in at most 6 coarse and 22
+    fine bits; those brightened by 1.3 in a median of 2 and 14 (overexposed ones in 16 and 56);
+    those cut by 2 % on every side in a median of 4 and 35, at most 10 and 64. Of 170,000 pairs of
+    pictures with nothing in common, none differed in fewer than 12 and 76 bits, though 364 fields
+    of blood cells look much the same. Cuts of 5 % and more, turns and mirror images are not found.
+    """
+    progress = progress or Silent()
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        found = pool.map(fingerprint_of, images)
+        prints = list(track(progress, found, "Comparing images", len(images)))
+    return alike(prints, identical_groups(images), threshold)
+
+
+def alike(
+    prints: Sequence[Fingerprint | None], contents: Sequence[Hashable], threshold: int = ALIKE
+) -> list[Hashable]:
+    """One value per image, equal for those with alike fingerprints and for equal `contents`."""
+    groups = list(contents)
+    first: dict[Hashable, int] = {}
+    for place, content in enumerate(contents):
+        if prints[place] is not None:
+            first.setdefault(content, place)
+    known = [(place, found) for place in first.values() if (found := prints[place]) is not None]
+    if len(known) < 2:
+        return groups
+    coarse = np.stack([found.coarse for _, found in known])
+    fine = np.stack([found.fine for _, found in known])
+    most = min(_FINE_PER_COARSE * threshold, FINE_BITS)
+    labels = components(coarse, fine, threshold, most).tolist()
+    leader: dict[int, Hashable] = {}
+    same: dict[Hashable, Hashable] = {}
+    for label, (place, _) in zip(labels, known, strict=True):
+        same[contents[place]] = leader.setdefault(label, contents[place])
+    return [same.get(content, content) for content in groups]

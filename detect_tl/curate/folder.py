@@ -24,9 +24,9 @@ from detect_tl.core.files import (
     write_json,
 )
 from detect_tl.core.findings import Report
+from detect_tl.core.image_header import read_header
 from detect_tl.core.model_spec import TASKS, Task
 from detect_tl.core.progress import Progress, Silent, track
-from detect_tl.curate.image_checks import has_appendix
 from detect_tl.curate.names import plan_names
 from detect_tl.curate.report import Page, write_report
 from detect_tl.curate.stats import summary
@@ -265,7 +265,7 @@ def _place_images(
 
 
 def _appendix(sample: Sample) -> bool:
-    return sample.header.appendix if sample.header else has_appendix(sample.image)
+    return sample.header.appendix if sample.header else read_header(sample.image).appendix
 
 
 def _write_reports(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from detect_tl.core.dataset import Dataset, renumber
 from detect_tl.core.errors import UsageError, did_you_mean
 from detect_tl.core.findings import Report
-from detect_tl.curate.dataset_checks import variants
+from detect_tl.curate.rules import variants
 
 
 def merge_variants(dataset: Dataset, report: Report) -> Dataset:

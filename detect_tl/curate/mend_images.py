@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from detect_tl.core.findings import Report
+from detect_tl.core.image_header import read_header
 from detect_tl.curate.folder import ImageEdit
-from detect_tl.curate.image_checks import is_truncated
 
 # Extensions that say what a file of this kind is, the usual one first.
 _SUFFIXES = {
@@ -33,7 +33,7 @@ def plan_edits(images: Iterable[Path], report: Report) -> Iterator[tuple[Path, I
         if suffix:
             report.changed["extensions-corrected"] += 1
             text = f"it is a {kind} whatever its name says; called {image.stem}{suffix}"
-            report.add("image.extension", "warning", text, image, image=image)
+            report.add("image.extension-lies", "warning", text, image, image=image)
         tail = _missing_end(image) if kind == "JPEG" else b""
         if tail:
             report.changed["end-marks-added"] += 1
@@ -62,7 +62,7 @@ def _right_suffix(image: Path, kind: str) -> str:
 
 def _missing_end(image: Path) -> bytes:
     """The bytes that make a JPEG whole; b"" when it is whole, or lacks some of the picture."""
-    if not is_truncated(image):
+    if read_header(image).complete:
         return b""
     data = image.read_bytes()
     body = data.rstrip(b"\xff")

@@ -23,7 +23,7 @@ from detect_tl.core.geometry import (
     ring_area,
 )
 from detect_tl.curate.mend_masks import MendedMask, valid_mask
-from detect_tl.curate.sample_checks import (
+from detect_tl.curate.rules import (
     LEAST_OVERLAP,
     ROUNDING,
     box_of_polygons,

@@ -14,7 +14,6 @@ from detect_tl.core.errors import UsageError, did_you_mean
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import box_iou
 from detect_tl.core.progress import Progress, Silent, track
-from detect_tl.curate.dataset_checks import variants
 from detect_tl.curate.duplicates import identical_groups
 from detect_tl.curate.folder import (
     Origin,
@@ -24,7 +23,7 @@ from detect_tl.curate.folder import (
     check_destination,
     write_folder,
 )
-from detect_tl.curate.sample_checks import place_of, show
+from detect_tl.curate.rules import place_of, show, variants
 from detect_tl.curate.split import settle_splits
 from detect_tl.formats.detect import ReadResult, read_dataset
 from detect_tl.formats.options import RECOGNISE, ReadOptions

@@ -24,7 +24,7 @@ from detect_tl.curate.mend_objects import Rules, mend_objects
 from detect_tl.curate.suspects import suspicious
 
 # What is no longer true of an image once its file is written as an edit says.
-_CURED = frozenset({"image.extension", "image.truncated"})
+_CURED = frozenset({"image.extension-lies", "image.truncated"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from detect_tl.core.columns import InstanceTable, gathered
 from detect_tl.core.dataset import Sample
 from detect_tl.core.geometry import PolygonMask
 from detect_tl.core.model_spec import Task
-from detect_tl.curate.sample_checks import LEAST_OVERLAP
+from detect_tl.curate.rules import LEAST_OVERLAP
 
 # Images looked at together: enough for numpy to be worth it, few enough for its scratch arrays.
 _TOGETHER = 20_000

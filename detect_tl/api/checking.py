@@ -1,0 +1,187 @@
+"""Looking for mistakes in annotations and their images, and what each kind of mistake leads to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from detect_tl.core.findings import Finding, Report, Severity
+from detect_tl.core.progress import Progress
+
+_ORDER: tuple[Severity, ...] = ("error", "warning", "info")
+
+
+@dataclass(frozen=True, slots=True)
+class CheckInfo:
+    """One check.
+
+    what: it looks for. consequence: in training or evaluation, if it stays.
+    thresholds: name, value with unit, and reason of each number that it compares with.
+    runs: whether it can be run; what it names is otherwise noticed while reading.
+    """
+
+    id: str
+    severity: Severity
+    what: str
+    consequence: str
+    thresholds: tuple[tuple[str, str, str], ...]
+    runs: bool
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "severity": self.severity,
+            "what": self.what,
+            "consequence": self.consequence,
+            "thresholds": [
+                {"name": name, "value": value, "reason": reason}
+                for name, value, reason in self.thresholds
+            ],
+            "noticed_while": "checking" if self.runs else "reading",
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class CheckListResult:
+    """Checks, by id."""
+
+    checks: tuple[CheckInfo, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return {"checks": [each.as_json() for each in self.checks]}
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """All findings of one id and severity. consequence: "" for what a single format notices."""
+
+    id: str
+    severity: Severity
+    consequence: str
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What was noticed in a data set.
+
+    format, explanation: which format it is in, and why. classes: number of objects by name.
+    consequences: by id, of what was found. strict: whether a warning counts as an error.
+    """
+
+    data: Path
+    format: str
+    explanation: str
+    images: int
+    classes: dict[str, int]
+    report: Report
+    consequences: Mapping[str, str]
+    strict: bool = False
+
+    @property
+    def errors(self) -> int:
+        return sum(1 for _ in self.report.of("error"))
+
+    @property
+    def warnings(self) -> int:
+        return sum(1 for _ in self.report.of("warning"))
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is an error, or in a strict check a warning."""
+        return bool(self.errors or (self.strict and self.warnings))
+
+    def groups(self) -> list[Group]:
+        """The findings by id, the gravest first and then the most frequent."""
+        found: dict[tuple[Severity, str], list[Finding]] = {}
+        for finding in self.report.findings:
+            found.setdefault((finding.severity, finding.code), []).append(finding)
+        keys = sorted(found, key=lambda key: (_ORDER.index(key[0]), -len(found[key]), key[1]))
+        return [
+            Group(id_, severity, self.consequences.get(id_, ""), tuple(found[severity, id_]))
+            for severity, id_ in keys
+        ]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "data": str(self.data),
+            "format": self.format,
+            "explanation": self.explanation,
+            "images": self.images,
+            "objects_per_class": self.classes,
+            "errors": self.errors,
+            "warnings": self.warnings,
+            "strict": self.strict,
+            "failed": self.failed,
+            "consequences": dict(self.consequences),
+            "report": self.report.as_json(),
+        }
+
+
+def check(
+    data: Path,
+    *,
+    from_format: str | None = None,
+    annotations: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    follow_links: bool = False,
+    only: Sequence[str] = (),
+    skip: Sequence[str] = (),
+    imgsz: int | None = None,
+    decode: bool = True,
+    strict: bool = False,
+    progress: Progress | None = None,
+) -> CheckResult:
+    """Read annotations and look for mistakes in them; nothing is changed.
+
+    from_format, annotations, columns, follow_links: as in `convert`.
+    only, skip: ids of checks ("box.duplicate") and areas of them ("box"), see `check_list`.
+    imgsz: side in pixels to which training will scale images, to tell what is tiny then.
+    decode: False only looks at both ends of image files; images that look alike are not found.
+    strict: whether warnings count as errors.
+
+    Raises DataError when the annotations cannot be read at all, UsageError for an unknown id.
+    """
+    from detect_tl.curate.checks import Limits, Selection, check_dataset, consequence_of
+    from detect_tl.formats.detect import read_dataset
+    from detect_tl.formats.options import ReadOptions
+
+    selection = Selection(tuple(only), tuple(skip))
+    limits = Limits() if imgsz is None else Limits(imgsz=imgsz)
+    options = ReadOptions(from_format, annotations, columns, follow_links)
+    read = read_dataset(Path(data), options=options)
+    found = check_dataset(read.dataset, progress, decode=decode, limits=limits, selection=selection)
+    noticed = [f for f in read.report.findings if selection.wants(f.code)]
+    report = read.report
+    report.findings = [*noticed, *found.findings]
+    return CheckResult(
+        Path(data),
+        read.format,
+        read.explanation,
+        len(read.dataset),
+        read.dataset.objects_per_class(),
+        report,
+        {code: words for code in report.by_code() if (words := consequence_of(code))},
+        strict,
+    )
+
+
+def check_list(ids: Sequence[str] = ()) -> CheckListResult:
+    """All checks, or those of these ids; raises UsageError for an unknown one."""
+    from detect_tl.curate.checks import CHECKS, Limits, find_check
+
+    return CheckListResult(
+        tuple(
+            CheckInfo(
+                each.id,
+                each.severity,
+                each.what,
+                each.consequence,
+                tuple((name, *Limits.describe(name)) for name in each.limits),
+                each.look is not None,
+            )
+            for each in (map(find_check, ids) if ids else CHECKS)
+        )
+    )

@@ -1,0 +1,133 @@
+"""Checks of images that are there more than once, within a split or across."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterator, Sequence
+
+from detect_tl.core.dataset import Sample
+from detect_tl.core.findings import Finding
+from detect_tl.curate.checks.base import Need, Note, check
+from detect_tl.curate.checks.limits import Limits
+from detect_tl.curate.checks.snapshot import Snapshot
+from detect_tl.curate.duplicates import alike
+
+_MOST_NAMES = 4
+_SAME = {
+    "image.duplicate": "the same image as",
+    "split.leak": "the same image is in several splits",
+}
+
+
+@check(
+    "image.duplicate",
+    "warning",
+    "It counts more than the others, in training and in the scores.",
+    need=Need.CONTENTS,
+)
+def duplicate(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
+    """The same image, byte for byte, more than once in one split."""
+    del limits
+    for group in _groups(snapshot.samples, snapshot.contents):
+        if not _crosses(group):
+            yield _note(_SAME["image.duplicate"], group)
+
+
+@check(
+    "split.leak",
+    "error",
+    "The model is tested on what it was trained on; scores are too good.",
+    need=Need.CONTENTS,
+)
+def leak(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
+    """The same image, byte for byte, in several splits."""
+    del limits
+    for group in _groups(snapshot.samples, snapshot.contents):
+        if _crosses(group):
+            yield _leak_note(_SAME["split.leak"], group)
+
+
+@check(
+    "image.near-duplicate",
+    "info",
+    "They teach little more than one of them; keep them in one split.",
+    "alike",
+    need=Need.CONTENTS | Need.PIXELS,
+)
+def near_duplicate(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
+    """Images of one split that look alike: copies, augmented copies, frames of one video."""
+    for group in _alike_groups(snapshot, limits):
+        if not _crosses(group):
+            yield _note("looks like", group)
+
+
+@check(
+    "split.near-leak",
+    "warning",
+    "The model is tested on nearly what it was trained on; scores may be too good.",
+    "alike",
+    need=Need.CONTENTS | Need.PIXELS,
+)
+def near_leak(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
+    """Images of several splits that look alike."""
+    for group in _alike_groups(snapshot, limits):
+        if _crosses(group):
+            yield _leak_note("images in several splits look alike", group)
+
+
+def repeated(samples: Sequence[Sample], contents: Sequence[Hashable]) -> Iterator[Finding]:
+    """Findings for the images that are equal, as the checks name them.
+
+    contents: a value for each sample, equal for equal images.
+    """
+    for group in _groups(samples, contents):
+        found, note = (leak, _leak_note) if _crosses(group) else (duplicate, _note)
+        text, path, image, _ = note(_SAME[found.id], group)
+        yield Finding(found.id, found.severity, text, path, None, image)
+
+
+def _alike_groups(snapshot: Snapshot, limits: Limits) -> Iterator[list[Sample]]:
+    """Groups of images that look alike and are not all equal."""
+    prints = [facts.print for facts in snapshot.facts]
+    looks = alike(prints, snapshot.contents, limits.alike)
+    equal = dict(zip((s.image for s in snapshot.samples), snapshot.contents, strict=True))
+    for group in _groups(snapshot.samples, looks):
+        if len({equal[sample.image] for sample in group}) > 1:
+            yield group
+
+
+def _groups(samples: Sequence[Sample], keys: Sequence[Hashable]) -> Iterator[list[Sample]]:
+    """Samples that share a key, in the order of the first of each."""
+    groups: dict[Hashable, list[Sample]] = defaultdict(list)
+    for sample, key in zip(samples, keys, strict=True):
+        groups[key].append(sample)
+    return (group for group in groups.values() if len(group) > 1)
+
+
+def _split(sample: Sample) -> str:
+    return sample.split or "train"  # where what the source leaves open goes
+
+
+def _crosses(group: Sequence[Sample]) -> bool:
+    return len({_split(sample) for sample in group}) > 1
+
+
+def _note(words: str, group: Sequence[Sample]) -> Note:
+    first, *others = group
+    return Note(f"{words} {_listed(others, lambda s: s.image.name)}", first.image, first.image)
+
+
+def _leak_note(words: str, group: Sequence[Sample]) -> Note:
+    one_of_each = {_split(sample): sample for sample in reversed(group)}.values()
+    shown = [*one_of_each, *(sample for sample in group if sample not in one_of_each)]
+    text = _listed(shown, lambda sample: f"{sample.image.name} in {_split(sample)}")
+    return Note(f"{words} ({text})", group[0].image, group[0].image)
+
+
+def _listed(samples: Sequence[Sample], name: Callable[[Sample], str]) -> str:
+    more = len(samples) - _MOST_NAMES
+    words = ", ".join(map(name, samples[:_MOST_NAMES]))
+    return f"{words} and {more} more" if more > 0 else words
+
+
+CHECKS = (duplicate, leak, near_duplicate, near_leak)

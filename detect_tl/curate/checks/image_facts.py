@@ -1,0 +1,89 @@
+"""What one look at an image file tells: whether it is whole, how it is stored, what it shows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from detect_tl.core.errors import DataError
+from detect_tl.core.geometry import Size
+from detect_tl.core.image_header import read_header
+from detect_tl.core.progress import Progress, track
+from detect_tl.curate.fingerprints import Fingerprint, decode_small, fingerprint
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Damage = Literal["", "missing", "unreadable", "truncated"]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """damage: "" for a file that is whole; reason: in words.
+
+    size: upright, pixels, None when it cannot be known. orientation: of EXIF, 1 when there is none.
+    format, mode: as Pillow calls them ("JPEG", "RGB"). print: None when it was not asked for, or
+    there is nothing to see.
+    """
+
+    damage: Damage = ""
+    reason: str = ""
+    size: Size | None = None
+    orientation: int = 1
+    format: str = ""
+    mode: str = ""
+    print: Fingerprint | None = None
+
+
+def facts_of(images: Sequence[Path], progress: Progress, *, decode: bool) -> list[ImageFacts]:
+    """Look at all images, on all cores.
+
+    decode: whether to decode them in full, or only look at both ends of each file.
+    """
+    words = "Decoding images" if decode else "Looking at images"
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        found = pool.map(lambda path: look_at(path, decode=decode), images)
+        return list(track(progress, found, words, len(images)))
+
+
+def look_at(path: Path, *, decode: bool) -> ImageFacts:
+    """Look at one image; never raises for what is wrong with the file."""
+    import warnings
+
+    from PIL import Image as Pillow
+
+    if not path.exists():
+        return ImageFacts("missing", "the image is missing")
+    try:
+        header = read_header(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # odd metadata is no damage
+            image = Pillow.open(path)
+    except DataError as error:
+        return ImageFacts("unreadable", error.message)
+    except (Pillow.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
+        return ImageFacts("unreadable", f"not a readable image: {error}")
+    facts = ImageFacts(
+        size=header.size,
+        orientation=header.orientation,
+        format=image.format or "",
+        mode=image.mode,
+    )
+    with image:
+        if decode:
+            return _decoded(image, facts)
+    if header.complete:
+        return facts
+    return replace(facts, damage="truncated", reason="the image is cut off")
+
+
+def _decoded(image: Image, facts: ImageFacts) -> ImageFacts:
+    try:
+        decode_small(image)
+        return replace(facts, print=fingerprint(image))
+    except (OSError, SyntaxError, ValueError) as error:
+        return replace(facts, damage="truncated", reason=f"the image is damaged: {error}")

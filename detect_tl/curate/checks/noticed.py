@@ -1,0 +1,83 @@
+"""What only reading can notice, under the ids that the readers give it.
+
+What a single format notices ("coco.bad-object") is not listed: its messages say it all.
+"""
+
+from __future__ import annotations
+
+from detect_tl.curate.checks.base import Check
+
+_LOST = "The objects are lost to training and evaluation."
+
+CHECKS = (
+    Check("annotation.unreadable", "error", "An annotation file that cannot be read", _LOST),
+    Check(
+        "image.ambiguous", "error", "An annotation whose image may be one of several files", _LOST
+    ),
+    Check(
+        "image.name-mismatch",
+        "warning",
+        "An annotation that does not give its image the name it has",
+        "None, if the right one was found; a program that goes by the name finds none.",
+    ),
+    Check(
+        "image.size-mismatch",
+        "warning",
+        "An annotation that was made for an image of another size",
+        "If the coordinates were not scaled with the image, boxes lie beside their objects.",
+    ),
+    Check(
+        "image.exif-rotated",
+        "info",
+        "An image stored turned, with its objects drawn on the picture as stored",
+        "None here, for the coordinates were turned; other programs get them wrong.",
+    ),
+    Check(
+        "image.described-twice",
+        "warning",
+        "An image that two annotations describe differently",
+        "The objects of both are kept; some of them may be one object.",
+    ),
+    Check(
+        "image.embedded",
+        "warning",
+        "An image that is only there inside its annotation",
+        "Programs other than the one that wrote it do not find the image.",
+    ),
+    Check(
+        "image.embedded-differs",
+        "info",
+        "An image whose copy inside the annotation has other bytes",
+        "None, if both show the same; the file is used.",
+    ),
+    Check(
+        "image.unlisted",
+        "info",
+        "Images that the annotations do not list",
+        "They are left out, for nobody said that there is nothing on them.",
+    ),
+    Check(
+        "class.placeholder",
+        "info",
+        "A category that only groups the others",
+        "It is left out; kept, it would be an output of the model for nothing.",
+    ),
+    Check(
+        "class.id-gaps",
+        "info",
+        "Ids of classes in the source that are not 0, 1, 2, …",
+        "None here, classes are matched by name; programs that go by the number mix them up.",
+    ),
+    Check(
+        "split.overlap",
+        "warning",
+        "An image that the source puts into several splits",
+        "It is kept in one; in both, scores would be too good.",
+    ),
+    Check(
+        "split.unlisted",
+        "info",
+        "Images that no official list of a split names",
+        "They are left out.",
+    ),
+)
