@@ -76,7 +76,7 @@ class ObjectReader:
             return None
         self._expect(label, node)
         attributes = {**_flags(node), **dict(self._attributes(node, label)), **more}
-        crowd = attributes.pop(CROWD, False) in (True, 1)
+        crowd = str(attributes.pop(CROWD, "")).lower() in ("true", "1")
         group = owner.get("group_id", "").strip()
         return Found(
             self._index.add(label), shape, attributes, crowd, "" if group == "0" else group

@@ -26,6 +26,8 @@ OBJECT_LOSSES = {
     " number nor flag, or of another type than the others, is written as text",
     "cvat-boxes": "an outline has no box beside it; one that disagrees with its outline is lost",
     "cvat-characters": "control characters, which XML cannot hold, are written as U+FFFD",
+    "cvat-crowd-attributes": f"an attribute called {CROWD} is how CVAT marks crowds; one that an"
+    " object has of its own gives way to that",
     "cvat-holes": "polygons have no holes; such a mask and its box become those of its pixels",
     "cvat-not-finite": "an object with a coordinate that is no finite number is left out",
     "cvat-outlines": "a mask without area cannot be drawn; its box is kept",
@@ -82,6 +84,8 @@ class Objects:
             if not _is_finite(item):
                 self._report.lost["cvat-not-finite"] += 1
                 continue
+            if CROWD in item.attributes:
+                self._report.lost["cvat-crowd-attributes"] += 1
             elements = _elements(item, sample.size, self._report)
             if len(elements) > 1:
                 native["group_id"] = str(next(self._unused_groups))
@@ -134,7 +138,7 @@ def _described(sample: Sample) -> Iterator[tuple[Instance, dict[str, str], dict[
         alone = len(_parts(item)) <= 1 and groups[item.category, given.get("group_id")] <= 1
         if _is_count(given.get("group_id")) and alone:
             native["group_id"] = str(given["group_id"])
-        others = {name: value for name, value in given.items() if name not in native}
+        others = {k: v for k, v in given.items() if k not in native and k != CROWD}
         yield item, native, {**others, CROWD: True} if item.iscrowd else others
 
 
@@ -202,7 +206,8 @@ def _bitmap(item: Instance, size: Size, report: Report) -> NDArray[np.uint8]:
     if not isinstance(item.mask, PolygonMask):
         assert item.mask is not None
         return rle_to_bitmap(item.mask)
-    report.lost["cvat-holes"] += len(item.mask.holes)
+    if item.mask.holes:
+        report.lost["cvat-holes"] += len(item.mask.holes)
     return draw_mask(item.mask, size)
 
 

@@ -87,6 +87,8 @@ def _labels(path: Path) -> list[str]:
     Raises DataError for a class that stands there twice: rows could mean either.
     """
     labels = path.with_name(_LABELS)
+    if not labels.is_file():  # a pipe of that name would be waited for
+        return []
     try:
         names = [line.strip() for line in labels.read_text("utf-8-sig", "replace").splitlines()]
     except OSError:
@@ -173,8 +175,11 @@ class _Sequence:
         """Where the images lie, and how large they were when they were annotated."""
         folder = _folder(self.path)
         parser = configparser.ConfigParser(interpolation=None, strict=False)
+        path = folder / "seqinfo.ini"
         try:
-            parser.read_string((folder / "seqinfo.ini").read_text("utf-8-sig", errors="replace"))
+            parser.read_string(
+                path.read_text("utf-8-sig", errors="replace") if path.is_file() else ""
+            )
         except OSError:
             return folder / "img1", None
         except configparser.Error as error:
