@@ -18,6 +18,7 @@ from detect_tl.core.errors import UsageError, did_you_mean
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the network for a newer version
 
 _REFUSED: Mapping[str, str] = {
+    "ConstrainedCoarseDropout": "it must be told what to cover; CoarseDropout need not",
     "FrequencyMasking": "it is made for sound",
     "FromFloat": "it changes the kind of numbers in a picture",
     "GridElasticDeform": "boxes follow it only roughly; ElasticTransform does much the same",

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from detect_tl.augment.spec import Augmentation
 from detect_tl.core.errors import DataError, MachineError, UsageError, did_you_mean
-from detect_tl.plugins import load, names
+from detect_tl.plugins import Group, load, names
 
-GROUP = "detect_tl.augmentations"
+GROUP: Group = "detect_tl.augmentations"
 _SUFFIXES = (".yaml", ".yml")
 
 

@@ -28,6 +28,8 @@ from detect_tl.core.objects import Instance
 MIN_VISIBLE = 0.1
 """An object goes when a smaller share of its box is left in the picture, or nothing of its mask."""
 
+_ROUNDING = 1e-3
+
 Bitmap = NDArray[np.uint8]
 """(height, width) of 0 and 1."""
 
@@ -86,8 +88,7 @@ class Pipeline:
         for number, corners in zip(done["number"], done["bboxes"], strict=True):
             item, box = instances[int(number)], Box(*map(float, corners))
             if item.mask is None:
-                same = box == boxes[int(number)] == item.box
-                found.append(item if same else replace(item, box=box))
+                found.append(item if _same(box, item.box) else replace(item, box=box))
             else:
                 found += [item] if look_up is None else _followed(item, size, look_up)
         changed = np.ascontiguousarray(np.asarray(done["image"], np.uint8)[..., ::-1])
@@ -105,14 +106,21 @@ class Pipeline:
         return done
 
 
+def _same(a: Box, b: Box) -> bool:
+    """Whether a box did not move: albumentations keeps boxes in 32 bits."""
+    return max(abs(x - y) for x, y in zip(a, b, strict=True)) < _ROUNDING
+
+
 def _seed(step: Any, source: random.Random) -> None:
     """Seed every transform for itself.
 
     albumentations would give all of them the same seed, and those of the same probability would
     then happen together or not at all.
     """
+    from albumentations import BaseCompose
+
     step.set_random_seed(source.getrandbits(32))
-    for inner in getattr(step, "transforms", ()):
+    for inner in step.transforms if isinstance(step, BaseCompose) else ():
         _seed(inner, source)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,8 @@ def make_preview(
     pipeline = Pipeline(augmentation)
     fit = Pipeline(Augmentation("fit", steps=(Step("LongestMaxSize", {"max_size": imgsz}),)))
     rows = []
-    chosen = choose_pictures(dataset, count)
+    there = tuple(sample for sample in dataset.samples if sample.image.is_file())
+    chosen = choose_pictures(replace(dataset, samples=there), count)
     for place, sample in enumerate(track(progress or Silent(), chosen, "Augmenting")):
         try:
             image = read_image(sample.image)

@@ -56,6 +56,7 @@ _METAVARS = {
     "from_format": "FORMAT",
     "annotations": "GLOB",
     "out": "DIR",
+    "augment": "NAME|FILE",
 }
 
 

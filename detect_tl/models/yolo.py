@@ -27,6 +27,7 @@ from torch.nn import Module
 from ultralytics import YOLO, __version__ as ULTRALYTICS_VERSION  # noqa: N812
 from ultralytics.cfg import DEFAULT_CFG
 from ultralytics.data import base as _data_base, utils as _data_utils
+from ultralytics.data.augment import Albumentations
 from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.models.yolo.segment import SegmentationTrainer
@@ -45,6 +46,8 @@ from ultralytics.utils import (
     patches as _patches,
     tal as _tal,
 )
+from ultralytics.utils.instance import Instances
+from ultralytics.utils.ops import resample_segments
 from ultralytics.utils.torch_utils import unwrap_model
 
 __all__ = [
@@ -52,16 +55,19 @@ __all__ = [
     "LOGGER",
     "ULTRALYTICS_VERSION",
     "YOLO",
+    "Albumentations",
     "BaseModel",
     "BaseTrainer",
     "DetectionModel",
     "DetectionTrainer",
+    "Instances",
     "SegmentationModel",
     "SegmentationTrainer",
     "build_model",
     "checkpoint_classes",
     "model_config",
     "quiet",
+    "resample_segments",
     "unwrap_model",
 ]
 

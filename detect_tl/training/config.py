@@ -47,6 +47,11 @@ class TrainConfig(BaseModel):
     amp: bool = Field(True, description="bfloat16 or float16 where the device has it")
     mosaic: float = Field(1.0, ge=0, le=1, description="probability of mosaic augmentation")
     close_mosaic: int = Field(10, ge=0, description="last epochs without mosaic")
+    augment: str = Field(
+        "ultralytics",
+        description="ultralytics: its own; none; a name of `detect-tl augment list`, or a YAML"
+        " file: in place of its colours, flips and blur, beside mosaic, scaling and shifting",
+    )
     seed: int = Field(0, ge=0, description="of all that is random")
     device: str = Field("", description="cpu, mps, or a CUDA number; empty: the best there is")
     workers: int = Field(8, ge=0, description="loader processes; a CPU run needs none")

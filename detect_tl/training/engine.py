@@ -27,6 +27,7 @@ from detect_tl.models.yolo import (
     SegmentationTrainer,
     unwrap_model,
 )
+from detect_tl.training.augmentation import Augment, install
 from detect_tl.training.determinism import forget_mosaic_buffer, seed_epoch
 from detect_tl.training.precision import cpu_has_bfloat16, forward_in_bfloat16, use_all_cores
 from detect_tl.transfer.freeze import frozen_layers
@@ -55,6 +56,7 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
             use_all_cores()
         self.plan: TransferPlan | None = None
         self.resume_state: dict[str, Any] | None = None
+        self.augment: Augment | None = None
         self.add_callback("on_train_start", _Transfer._begin)
         self.add_callback("on_train_epoch_start", _Transfer._begin_epoch)
 
@@ -117,7 +119,15 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         """Build the data set; mosaic chooses from all of it, whatever was read before."""
         dataset = super().build_dataset(img_path, mode, batch)
         forget_mosaic_buffer(dataset)
+        if mode == "train" and self.augment is not None:
+            install(dataset, self.augment)
         return dataset
+
+    def _close_dataloader_mosaic(self) -> None:
+        """Go on without mosaic. Ultralytics builds its transforms anew for that."""
+        super()._close_dataloader_mosaic()
+        if self.augment is not None:
+            install(self.train_loader.dataset, self.augment)
 
     def _handle_nan_recovery(self, epoch: int) -> bool:
         """Stop at a loss that is no number: the same epoch again would end the same way."""

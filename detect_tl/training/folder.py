@@ -14,7 +14,15 @@ from detect_tl.core.errors import UsageError
 from detect_tl.core.files import atomic_path, read_json, write_json
 from detect_tl.training.config import TrainConfig
 
-_PACKAGES = ("detect-tl", "ultralytics", "torch", "torchvision", "numpy", "opencv-python")
+_PACKAGES = (
+    "detect-tl",
+    "ultralytics",
+    "torch",
+    "torchvision",
+    "numpy",
+    "opencv-python",
+    "albumentations",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,11 @@ class RunFolder:
     @property
     def transfer(self) -> Path:
         return self.path / "transfer.json"
+
+    @property
+    def augmentation(self) -> Path:
+        """The augmentation, written out; not there when it is Ultralytics' own."""
+        return self.path / "augmentation.yaml"
 
     @property
     def finished(self) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 import torch
 
+from detect_tl.augment.spec import Augmentation
 from detect_tl.core.dataset import SPLITS
 from detect_tl.core.errors import DataError, GateError, MachineError, UsageError, WeightsError
 from detect_tl.core.files import (
@@ -26,6 +27,7 @@ from detect_tl.curate.convert import convert
 from detect_tl.formats.prepared import PROVENANCE, is_prepared
 from detect_tl.models.checkpoint import Checkpoint, load_checkpoint
 from detect_tl.models.yolo import model_config, quiet
+from detect_tl.training.augmentation import Augment, chosen_augmentation, ultralytics_settings
 from detect_tl.training.callbacks import ShowProgress, refuse_another_batch_size
 from detect_tl.training.config import TrainConfig
 from detect_tl.training.engine import RESUME_FILE, TransferTrainer
@@ -69,6 +71,7 @@ def train(config: TrainConfig, progress: Progress | None = None) -> TrainResult:
             hint="Use the checkpoint that training wrote, before export or fusing.",
         )
     check_device(config.device)
+    augmentation = chosen_augmentation(config.augment)
     with atomic_folder(config.out) as scratch:
         description = _prepare(config, scratch, progress)
         task = _task(config, description)
@@ -78,6 +81,8 @@ def train(config: TrainConfig, progress: Progress | None = None) -> TrainResult:
             update={"task": task, "data": config.data.resolve(), "weights": str(located.path)}
         )
         RunFolder(scratch).write_description(resolved, description, config.device)
+        if augmentation is not None:
+            RunFolder(scratch).augmentation.write_text(augmentation.as_yaml(), "utf-8")
     run = RunFolder(config.out)
     return _carry_out(run, resolved, source, progress)
 
@@ -182,8 +187,12 @@ def _carry_out(
 ) -> TrainResult:
     assert config.task != "auto", "the task is resolved before the run folder is written"
     dataset = run.dataset()
+    written = run.augmentation  # what it was when the run began, whatever its name stands for now
+    augmentation = chosen_augmentation(str(written)) if written.exists() else None
     with quiet(), _memory_errors(config):
-        trainer = TransferTrainer(overrides=_overrides(config, run, dataset))
+        trainer = TransferTrainer(overrides=_overrides(config, run, dataset, augmentation))
+        if augmentation is not None:
+            trainer.augment = Augment(augmentation, config.imgsz)
         trainer.csv = run.metrics
         if state is None:
             architecture = model_config(source.yaml, config.task)
@@ -203,7 +212,9 @@ def _carry_out(
     return TrainResult(run, config.task, names, dataset, trainer.epoch + 1, seconds)
 
 
-def _overrides(config: TrainConfig, run: RunFolder, dataset: Path) -> dict[str, Any]:
+def _overrides(
+    config: TrainConfig, run: RunFolder, dataset: Path, augmentation: Augmentation | None
+) -> dict[str, Any]:
     """Translate the configuration into Ultralytics' settings."""
     freeze = list(config.freeze) if isinstance(config.freeze, tuple) else config.freeze
     return {
@@ -232,6 +243,7 @@ def _overrides(config: TrainConfig, run: RunFolder, dataset: Path) -> dict[str, 
         "cache": "ram" if _fits_in_ram(dataset, config.imgsz) else False,
         "plots": False,
         "verbose": False,
+        **ultralytics_settings(augmentation),
     }
 
 
