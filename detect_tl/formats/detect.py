@@ -143,7 +143,7 @@ def _say_unrecognised(choice: Choice, source: Source, report: Report) -> None:
     places = {(path.parent, path.suffix) for path in choice.files}
     images = {name for p in source.images.images for name in (p.stem, p.name)}
     suffixes = {path.suffix.lower() for path in choice.files} - IMAGE_SUFFIXES
-    for path in source.candidates(*suffixes):
+    for path in source.candidates(*sorted(suffixes)) if suffixes else ():
         if path not in known and (path.parent, path.suffix) in places and path.stem in images:
             report.lost["annotation-files"] += 1
             text = f"is called like an image, but holds no annotation that {choice.name} knows"

@@ -11,6 +11,7 @@ import io
 import json
 import zlib
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,74 @@ def seed_kitti(root: Path) -> None:
         text(root / f"label_2/{name}.txt", row + row.replace("Car", "Van"))
 
 
+def brush() -> list[int]:
+    """The block of `RUNS` as Label Studio packs it: repeated bytes of an RGBA picture."""
+    pixels = np.zeros((80, 100, 4), np.uint8)
+    pixels[40:50, 30:50] = 255
+    flat = pixels.reshape(-1)
+    edges = [0, *(np.flatnonzero(np.diff(flat)) + 1).tolist(), flat.size]
+    bits = f"{flat.size:032b}" + f"{7:05b}" + "".join(f"{width - 1:04b}" for width in (3, 4, 8, 16))
+    for start, stop in pairwise(edges):
+        bits += f"111{stop - start - 1:016b}{int(flat[start]):08b}"
+    bits += "0" * (-len(bits) % 8)
+    return [int(bits[k : k + 8], 2) for k in range(0, len(bits), 8)]
+
+
+def seed_label_studio(root: Path) -> None:
+    images(root)
+    more = {"original_width": 100, "original_height": 80, "image_rotation": 0, "from_name": "l"}
+    more |= {"to_name": "image"}
+    box = {"x": 10, "y": 10, "width": 30, "height": 50, "rotation": 0}
+    per_cent = [[x, y / 0.8] for x, y in OUTLINE]
+    drawn = [
+        ("rectanglelabels", {**box, "rectanglelabels": ["cat"]}),
+        ("rectanglelabels", {**box, "rotation": 30, "rectanglelabels": ["dog"]}),
+        ("polygonlabels", {"points": per_cent, "closed": True, "polygonlabels": ["cat"]}),
+        (
+            "ellipselabels",
+            {"x": 50, "y": 50, "radiusX": 20, "radiusY": 10, "ellipselabels": ["cat"]},
+        ),
+        ("brushlabels", {"format": "rle", "rle": brush(), "brushlabels": ["dog"]}),
+    ]
+    regions = [
+        {**more, "id": f"r{k}", "type": kind, "value": value}
+        for k, (kind, value) in enumerate(drawn)
+    ]
+    tasks = [
+        {
+            "id": k,
+            "data": {"image": f"/data/upload/1/{name}"},
+            "annotations": [{"id": k, "was_cancelled": False, "result": found}],
+        }
+        for k, (name, found) in enumerate((("a.jpg", regions), ("b.jpg", regions[:1])), start=1)
+    ]
+    document(root / "project-1.json", tasks)
+
+
+def seed_labelbox(root: Path) -> None:
+    images(root)
+    box = {"top": 10, "left": 10, "height": 50, "width": 30}
+    objects = [
+        {"name": "cat", "annotation_kind": "ImageBoundingBox", "bounding_box": box},
+        {
+            "name": "dog",
+            "annotation_kind": "ImagePolygon",
+            "polygon": [{"x": x, "y": y} for x, y in OUTLINE],
+        },
+    ]
+    rows = []
+    for name, found in (("a.jpg", objects), ("b.jpg", objects[:1])):
+        features = [{"feature_id": f"{name}{k}", **item} for k, item in enumerate(found)]
+        label = {"label_kind": "Default", "annotations": {"objects": features}}
+        row = {
+            "data_row": {"id": f"id-{name}", "external_id": name, "row_data": f"https://h/{name}"},
+            "media_attributes": {"height": 80, "width": 100},
+            "projects": {"p": {"name": "p", "labels": [label]}},
+        }
+        rows.append(json.dumps(row))
+    text(root / "export.ndjson", "\n".join(rows) + "\n")
+
+
 def seed_labelme(root: Path) -> None:
     images(root)
     corners = [[30, 40], [50, 50]]
@@ -134,6 +203,17 @@ def seed_labelme(root: Path) -> None:
     ]
     labelme(root / "a.json", "a.jpg", shapes)
     labelme(root / "b.json", "b.jpg", shapes[:1])
+
+
+def seed_masks(root: Path) -> None:
+    for name in ("a", "b"):
+        image(root / f"images/{name}.jpg", SIZE)
+        for label, corner in (("cat", (30, 40)), ("dog", (60, 20))):
+            canvas = Image.new("L", SIZE)
+            canvas.paste(255, (*corner, corner[0] + 20, corner[1] + 10))
+            path = root / f"masks/{label}/{name}_1.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            canvas.save(path)
 
 
 def seed_mot(root: Path) -> None:
@@ -179,6 +259,30 @@ def seed_supervisely(root: Path) -> None:
         document(root / f"set/ann/{name}.json", value)
 
 
+def seed_via(root: Path) -> None:
+    images(root)
+    xs, ys = [x for x, _ in OUTLINE], [y for _, y in OUTLINE]
+    drawn = [
+        ("cat", {"name": "rect", "x": 10, "y": 10, "width": 30, "height": 50}),
+        ("dog", {"name": "polygon", "all_points_x": xs, "all_points_y": ys}),
+        ("cat", {"name": "circle", "cx": 50, "cy": 40, "r": 10}),
+        ("cat", {"name": "ellipse", "cx": 50, "cy": 40, "rx": 20, "ry": 10, "theta": 0.5}),
+    ]
+    regions = [
+        {"shape_attributes": shape, "region_attributes": {"class": name}} for name, shape in drawn
+    ]
+    value = {
+        f"{name}1234": {
+            "filename": name,
+            "size": 1234,
+            "regions": found,
+            "file_attributes": {},
+        }
+        for name, found in (("a.jpg", regions), ("b.jpg", regions[:1]))
+    }
+    document(root / "via_region_data.json", value)
+
+
 def seed_voc(root: Path) -> None:
     images(root)
     outline = "".join(
@@ -201,18 +305,16 @@ def seed_yolo(root: Path) -> None:
 
 Seed = Callable[[Path], None]
 SEEDS: dict[str, Seed] = {
-    name.removeprefix("seed_"): made
+    name.removeprefix("seed_").replace("_", "-"): made
     for name, made in list(globals().items())
     if name.startswith("seed_")
 }
 
-_PICTURES = frozenset({".jpg", ".png"})
-
 
 def annotations_of(root: Path) -> list[Path]:
-    """The files of a seed that are no pictures."""
-    return sorted(p for p in root.rglob("*") if p.is_file() and p.suffix not in _PICTURES)
+    """The files of a seed that are no photos: texts, and pictures of masks."""
+    return sorted(p for p in root.rglob("*") if p.is_file() and p.suffix != ".jpg")
 
 
-def as_tree(path: Path) -> Any:
-    return json.loads(path.read_text("utf-8"))
+def texts_of(root: Path) -> list[Path]:
+    return [path for path in annotations_of(root) if path.suffix != ".png"]
