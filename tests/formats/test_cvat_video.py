@@ -3,11 +3,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from detect_tl.core.errors import DataError
 from detect_tl.core.geometry import Box, RleMask
 from detect_tl.formats.detect import ReadResult
 from tests.formats.makers import image, read, text
+from tests.formats.test_fuzz import check_damaged
 
 LABELS = "<labels><label><name>cat</name></label><label><name>dog</name></label></labels>"
 SIZE = "<original_size><width>100</width><height>80</height></original_size>"
@@ -184,3 +186,22 @@ def test_a_real_track(shared: Path) -> None:
     assert dict(item.attributes) == {"occluded": True, "track_id": 0}
     assert result.dataset.objects_per_class() == {"klhg": 0, "z U k": 0, "II": 1}
     assert result.report.lost == {"shapes-points": 1, "shapes-polyline": 1}
+
+
+@pytest.fixture(scope="module")
+def tracks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tracks")
+    boxes = track(at(0, 10), at(2, 30), at(4, outside=1))
+    outlines = track(at(0, 10, tag="polygon"), at(3, 30, tag="polygon"), number=2)
+    clip(folder, boxes, track(at(2, 5, tag="mask"), number=1), outlines, frames=range(5), stop=4)
+    return folder
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+@given(data=st.data())
+def test_damaged_tracks(tracks: Path, data: st.DataObject) -> None:
+    check_damaged(tracks, "cvat", data)
