@@ -17,6 +17,7 @@ from detect_tl.core.geometry import Box, Size
 from detect_tl.formats.base import Format, Sniff
 from detect_tl.formats.csv_table_boxes import BoxesOfImage, BoxTable
 from detect_tl.formats.csv_table_columns import (
+    CELL,
     CENTRE_AND_SIZE,
     CORNERS,
     Columns,
@@ -145,6 +146,8 @@ class _File:
             raise ValueError("it names no image")
         label = cells[places["label"]] if "label" in places else _NAMELESS
         values = [cells[places[name]] for name in self.columns.box]
+        if self.columns.box == CELL:
+            values = values[0].strip("[]() ").replace(",", " ").split()
         empty = not any(values)
         if not label and not empty:
             raise ValueError("it has a box but no class")
@@ -161,6 +164,8 @@ class _File:
         table.add(image, category, box, iscrowd=crowd, attributes=attributes)
 
     def _box(self, values: Sequence[float]) -> Box:
+        if len(values) != 4:
+            raise ValueError(f"its box has {len(values)} numbers, not 4")
         if self.columns.box == CORNERS:
             return Box(*values)
         centred = self.columns.box == CENTRE_AND_SIZE

@@ -14,7 +14,8 @@ from detect_tl.core.files import IMAGE_SUFFIXES
 CORNERS = ("x1", "y1", "x2", "y2")
 CORNER_AND_SIZE = ("x", "y", "w", "h")
 CENTRE_AND_SIZE = ("cx", "cy", "w", "h")
-_BOXES = (CORNERS, CENTRE_AND_SIZE, CORNER_AND_SIZE)
+CELL = ("bbox",)  # x, y, w and h in one cell
+_BOXES = (CORNERS, CENTRE_AND_SIZE, CORNER_AND_SIZE, CELL)
 # The names of columns without anything but letters and digits, the likeliest first.
 _NAMES: Mapping[str, str] = {
     "image": "filename file image imagename imagefilename imagefile imagepath filepath path img"
@@ -30,6 +31,7 @@ _NAMES: Mapping[str, str] = {
     "y": "y bboxy",
     "w": "w bboxwidth boxwidth bboxw",
     "h": "h bboxheight boxheight bboxh",
+    "bbox": "bbox boundingbox",
     "width": "imagewidth imgwidth width",
     "height": "imageheight imgheight height",
     "split": "split subset set partition",
@@ -102,7 +104,8 @@ def _box_of(places: dict[str, int]) -> tuple[str, ...] | None:
     """The fields of the box; "width" and "height" are its own when nothing else is."""
     if set(CORNERS) <= places.keys():
         return CORNERS
-    if not {"w", "h"} & places.keys() and {"width", "height"} <= places.keys():
+    start = {"x", "y"} <= places.keys() or {"cx", "cy"} <= places.keys()
+    if start and not {"w", "h"} & places.keys() and {"width", "height"} <= places.keys():
         places |= {"w": places.pop("width"), "h": places.pop("height")}
     return next((box for box in _BOXES if set(box) <= places.keys()), None)
 

@@ -29,6 +29,7 @@ _FLAGS = {
     "IsInside": "inside",
 }
 _DESCRIPTIONS = "class-descriptions"
+_FIFTY_ONE = "classes.csv"  # what FiftyOne calls it in the parts that it downloads
 
 
 def sniff(source: Source) -> Sniff:
@@ -51,7 +52,8 @@ def tables(source: Source) -> tuple[list[Path], list[Path]]:
 
 def _descriptions(source: Source) -> list[Path]:
     """Tables that name classes, the shorter list of classes that have boxes first."""
-    found = [p for p in source.files if p.suffix.lower() == ".csv" and _DESCRIPTIONS in p.stem]
+    tables = [p for p in source.files if p.suffix.lower() == ".csv"]
+    found = [p for p in tables if _DESCRIPTIONS in p.stem or p.name == _FIFTY_ONE]
     return sorted(found, key=lambda p: "boxable" not in p.stem)
 
 

@@ -38,6 +38,7 @@ def test_the_table_of_tensorflow(tmp_path: Path) -> None:
         ["/home/me/pictures/a.jpg,10,20,30,40,cat"],  # keras-retinanet
         ["class, xmin, ymin, xmax, ymax, image", "cat, 10, 20, 30, 40, C:\\pictures\\a.jpg"],
         ["image_id,class,left,top,right,bottom", "a,cat,10,20,30,40"],
+        ["image_id,width,height,bbox,class", 'a,100,80,"[10.0, 20, 20, 20]",cat'],
         ["", TENSORFLOW, "", ROW, "  ", ""],
     ],
 )
@@ -174,6 +175,15 @@ def test_a_damaged_row_is_named(tmp_path: Path, row: str, words: str) -> None:
     assert (finding.path, finding.line) == (tmp_path / "labels.csv", 4)
     assert result.report.lost == {"objects-unreadable": 1}
     assert len(list(result.dataset.instances())) == 1
+
+
+@pytest.mark.parametrize("cell", ["[1, 2, 3]", "1 2 3 4 5", "[1, 2, x, 4]"])
+def test_a_damaged_box_in_one_cell(tmp_path: Path, cell: str) -> None:
+    result = read(
+        table(tmp_path, "image;label;bbox", "a.jpg;cat;[1, 2, 3, 4]", f"a.jpg;cat;{cell}")
+    )
+    assert [f.line for f in result.report.of("error")] == [3]
+    assert [i.box for i in result.dataset.instances()] == [Box(1, 2, 4, 6)]
 
 
 def test_decimal_commas_where_commas_are_free(tmp_path: Path) -> None:

@@ -66,6 +66,16 @@ def test_classes_without_a_name_or_with_the_same(tmp_path: Path) -> None:
     assert [i.category for i in result.dataset.instances()] == [1, 0, 2]
 
 
+def test_the_layout_of_fifty_one(tmp_path: Path) -> None:
+    root = tmp_path / "validation"
+    image(root / "data/a.jpg")
+    text(root / "labels/detections.csv", f"{HEADER}\na,{PLAIN}\n")
+    text(root / "metadata/classes.csv", "/m/cat,Cat\n")
+    result = read(tmp_path)
+    assert result.dataset.names == ["Cat"]
+    assert [s.split for s in result.dataset.samples] == ["val"]
+
+
 def test_files_are_splits_and_a_part_of_the_release_is_enough(tmp_path: Path) -> None:
     boxes(tmp_path, f"b,{PLAIN}", f"0001,{PLAIN}", f"0002,{PLAIN}", f"a,{PLAIN}", f"b,{PLAIN}")
     boxes(tmp_path, f"a,{PLAIN}", split="validation")
