@@ -171,11 +171,33 @@ def mask_box(mask: Mask) -> Box:
     """The smallest box around a mask; raise ValueError when the mask is empty."""
     if isinstance(mask, PolygonMask):
         return rings_box(mask.parts)
-    filled = rle_to_bitmap(mask)
-    ys, xs = np.flatnonzero(filled.any(axis=1)), np.flatnonzero(filled.any(axis=0))
-    if not len(xs):
+    return _rle_box(mask)
+
+
+def _rle_box(mask: RleMask) -> Box:
+    """From the runs alone: a mask may be declared larger than any memory."""
+    h = mask.size.height
+    runs = _checked_runs(mask)
+    stops = np.cumsum(runs)
+    seen = runs[1::2] > 0
+    first, last = (stops - runs)[1::2][seen], stops[1::2][seen] - 1
+    if not len(first):
         raise ValueError("an empty mask has no box")
-    return Box(float(xs[0]), float(ys[0]), float(xs[-1] + 1), float(ys[-1] + 1))
+    left, right = first // h, last // h
+    # A run from one column into the next holds the lowest pixel of the one, the highest of the next.
+    alone = left == right
+    top = int((first % h).min()) if alone.all() else 0
+    bottom = int((last % h).max()) if alone.all() else h - 1
+    return Box(float(left[0]), float(top), float(right[-1] + 1), float(bottom + 1))
+
+
+def _checked_runs(mask: RleMask) -> NDArray[np.int64]:
+    """(n,) run lengths; raise ValueError when they do not add up to the size."""
+    w, h = mask.size
+    runs = np.asarray(mask.counts, dtype=np.int64)
+    if runs.sum() != w * h or (runs < 0).any():
+        raise ValueError(f"run lengths add up to {runs.sum()}, the mask is {w}x{h}={w * h}")
+    return runs
 
 
 def mask_area(mask: Mask) -> float:
@@ -191,9 +213,7 @@ def rle_to_bitmap(mask: RleMask) -> NDArray[np.uint8]:
     Raises ValueError when the runs do not add up to the size.
     """
     w, h = mask.size
-    runs = np.asarray(mask.counts, dtype=np.int64)
-    if runs.sum() != w * h or (runs < 0).any():
-        raise ValueError(f"run lengths add up to {runs.sum()}, the mask is {w}x{h}={w * h}")
+    runs = _checked_runs(mask)
     values = (np.arange(len(runs)) % 2).astype(np.uint8)
     return np.repeat(values, runs).reshape(w, h).T
 

@@ -120,6 +120,12 @@ def test_run_lengths_must_fill_the_image() -> None:
         mask_box(RleMask((4,), Size(2, 2)))
 
 
+def test_the_box_of_run_lengths_takes_no_memory() -> None:
+    side = 10**9
+    mask = RleMask((side * 7 + 3, 2, side * side - side * 7 - 5), Size(side, side))
+    assert mask_box(mask) == Box(7, 3, 8, 5)
+
+
 def test_polygon_masks_compare_by_value_and_holes_count() -> None:
     outer, hole = box_ring(Box(0, 0, 10, 10)), box_ring(Box(2, 2, 4, 4))
     assert PolygonMask((outer,), (hole,)) == PolygonMask((outer.copy(),), (hole.copy(),))
