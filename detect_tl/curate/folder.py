@@ -187,8 +187,17 @@ def write_folder(
 
 
 def _moved(dataset: Dataset, old: Path, new: Path) -> Dataset:
-    samples = (replace(s, image=new / s.image.relative_to(old)) for s in dataset.samples)
+    folders = {s.image.parent for s in dataset.samples}
+    places = {folder: new / folder.relative_to(old) for folder in folders}
+    samples = (_at(s, places[s.image.parent] / s.image.name) for s in dataset.samples)
     return replace(dataset, samples=tuple(samples))
+
+
+def _at(sample: Sample, image: Path) -> Sample:
+    """The sample with its image elsewhere."""
+    return Sample(
+        image, sample.size, sample.instances, sample.split, sample.annotation, sample.header
+    )
 
 
 def writers(to: Sequence[str]) -> dict[str, Writer]:
@@ -260,7 +269,7 @@ def _place_images(
         if tail:
             with target.open("ab") as stream:
                 stream.write(tail)
-        samples.append(replace(sample, image=target))
+        samples.append(_at(sample, target))
     return tuple(samples)
 
 

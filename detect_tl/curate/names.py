@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,17 +15,18 @@ def plan_names(images: Sequence[Path], root: Path) -> list[str]:
     the label `a.txt` on some machine. Images that collide get the names of their folders in
     front; what still collides, a number behind.
     """
-    taken = Counter(_key(path.name) for path in images)
-    used = {key for key, count in taken.items() if count == 1}
     names = [path.name for path in images]
-    colliding = [k for k, path in enumerate(images) if taken[_key(path.name)] > 1]
+    keys = [_key(name) for name in names]
+    taken = Counter(keys)
+    used = {key for key, count in taken.items() if count == 1}
+    colliding = [k for k, key in enumerate(keys) if taken[key] > 1]
     for place in sorted(colliding, key=lambda k: str(images[k])):
         names[place] = _unused(_with_folders(images[place], root), used)
     return names
 
 
 def _key(name: str) -> str:
-    return Path(name).stem.casefold()
+    return os.path.splitext(name)[0].casefold()  # noqa: PTH122 - a name, many times
 
 
 def _with_folders(path: Path, root: Path) -> str:
