@@ -184,7 +184,7 @@ def _rle_box(mask: RleMask) -> Box:
     if not len(first):
         raise ValueError("an empty mask has no box")
     left, right = first // h, last // h
-    # A run from one column into the next holds the lowest pixel of the one, the highest of the next.
+    # A run from one column into the next holds the lowest pixel of the one, the top of the other.
     alone = left == right
     top = int((first % h).min()) if alone.all() else 0
     bottom = int((last % h).max()) if alone.all() else h - 1
