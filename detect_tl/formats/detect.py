@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from detect_tl.core.dataset import Dataset
-from detect_tl.core.errors import DataError, UsageError
+from detect_tl.core.errors import DataError, MachineError, UsageError
 from detect_tl.core.files import IMAGE_SUFFIXES
 from detect_tl.core.findings import Report
 from detect_tl.formats import prepared
-from detect_tl.formats.base import Format, load_format, load_formats
+from detect_tl.formats.base import Format, format_names, load_format, load_formats
 from detect_tl.formats.mixed import Claim, about_nothing_here, say_outside, separate, unite
 from detect_tl.formats.options import RECOGNISE, ReadOptions
 from detect_tl.formats.prepared import is_prepared
@@ -162,12 +162,13 @@ def choose(source: Source) -> Choice:
     if source.options.from_format is not None:
         return _asked(source, load_format(source.options.from_format))
     special = source.options.special
-    able = [candidate for candidate in load_formats() if special <= candidate.options]
+    offered, broken = _offered()
+    able = [candidate for candidate in offered if special <= candidate.options]
     if not able:
         raise UsageError(f"no format on offer understands {_flags(special)}")
     sniffed = [Claim(candidate, source, candidate.sniff(source)) for candidate in able]
     claims = [claim for claim in sniffed if claim.sniff.matches]
-    rejected = {c.format.title: c.sniff.reason for c in sniffed if not c.sniff.matches}
+    rejected = {c.format.title: c.sniff.reason for c in sniffed if not c.sniff.matches} | broken
     if not claims:
         raise _nothing(source, rejected)
     if len(claims) == 1:
@@ -181,6 +182,18 @@ def choose(source: Source) -> Choice:
     if not parts:
         raise _mixed(source, rivals or claims)
     return Choice(tuple(parts), rejected, tuple(strays))
+
+
+def _offered() -> tuple[list[Format], dict[str, str]]:
+    """All formats, and the reason for each that cannot be loaded: one must not stop the others."""
+    formats: list[Format] = []
+    broken: dict[str, str] = {}
+    for name in format_names():
+        try:
+            formats.append(load_format(name))
+        except MachineError as error:
+            broken[name] = error.message
+    return formats, broken
 
 
 def _asked(source: Source, asked: Format) -> Choice:
