@@ -18,6 +18,7 @@ from detect_tl.formats.gather import Gatherer, alphabetical, extent_of, placed
 from detect_tl.formats.labelme_image import find_or_unpack
 from detect_tl.formats.labelme_shape import NOT_OBJECTS, Shape, has_area, parse_shape
 from detect_tl.formats.labelme_write import LOSSES, write
+from detect_tl.formats.records import UNREADABLE, why
 from detect_tl.formats.source import Source
 
 _SHAPES = re.compile(rb'"shapes"\s*:\s*(\[|null)')
@@ -108,10 +109,10 @@ def _shapes(shapes: Sequence[Any], size: Size, path: Path, report: Report) -> It
             continue
         try:
             found = parse_shape(shape, kind, size)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except UNREADABLE as error:
             report.lost["objects-unreadable"] += 1
-            what = f"it has no {error}" if isinstance(error, KeyError) else error
-            report.add("labelme.bad-shape", "error", f"shape {place} is lost: {what}", path)
+            text = f"shape {place} is lost: {why(error)}"
+            report.add("labelme.bad-shape", "error", text, path)
             continue
         if isinstance(found.mask, PolygonMask) and not has_area(found.mask.parts[0]):
             report.lost["shapes-without-area"] += 1
