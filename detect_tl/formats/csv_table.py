@@ -5,11 +5,12 @@ A row is a box on an image, or an image without objects when its class and its n
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from detect_tl.core.dataset import NO_ATTRIBUTES, CategoryIndex, Dataset, Json, Sample
+from detect_tl.core.dataset import NO_ATTRIBUTES, SPLITS, CategoryIndex, Dataset, Json, Sample
 from detect_tl.core.errors import UsageError
 from detect_tl.core.files import IMAGE_SUFFIXES
 from detect_tl.core.findings import Report
@@ -116,6 +117,7 @@ class _File:
     index: CategoryIndex
     sizes: dict[str, Size] = field(default_factory=dict)
     splits: dict[str, str] = field(default_factory=dict)
+    no_splits: Counter[str] = field(default_factory=Counter)
 
     def read(self) -> None:
         """Add every image of the table with its boxes."""
@@ -133,6 +135,7 @@ class _File:
         if "label" not in self.columns.places:
             text = f"no column holds a class; all are called {_NAMELESS!r}"
             self.gather.report.add("csv.no-label", "info", text, self.path)
+        self._say_no_splits()
         normalized = self._is_normalized(table)
         for found in table.by_image():
             self._add(found, normalized=normalized)
@@ -178,10 +181,20 @@ class _File:
             size = size_of(cells[places["width"]], cells[places["height"]])
             if size is not None:
                 self.sizes.setdefault(image, size)
-        split = split_name(cells[places["split"]]) if "split" in places else None
+        word = cells[places["split"]] if "split" in places else ""
+        split = split_name(word)
+        self.no_splits[word] += not split
         if split and self.splits.setdefault(image, split) != split:
             text = f"{image} is in both {self.splits[image]} and {split}; the first one is kept"
             self.gather.report.add("split.overlap", "warning", text, self.path, line)
+
+    def _say_no_splits(self) -> None:
+        for word, count in self.no_splits.items():
+            if word and count:
+                text = (
+                    f"{count} rows are in {word!r}, which is none of {', '.join(SPLITS)}; ignored"
+                )
+                self.gather.report.add("csv.no-split", "warning", text, self.path)
 
     def _attributes(self, cells: Sequence[str]) -> Mapping[str, Json]:
         found: dict[str, Json] = {}

@@ -146,6 +146,13 @@ def test_splits_by_column_file_or_folder(tmp_path: Path) -> None:
     assert [s.split for s in read(tmp_path / "three").dataset.samples] == ["val"]
 
 
+def test_a_split_of_another_name_is_said(tmp_path: Path) -> None:
+    rows = [f"a.jpg,cat,10,20,30,40,{split}" for split in ("dev", "dev", "")]
+    result = read(table(tmp_path, "filename,class,xmin,ymin,xmax,ymax,split", *rows))
+    (finding,) = result.report.findings
+    assert "2 rows are in 'dev', which is none of train, val, test" in finding.message
+
+
 @pytest.mark.parametrize("rows", [[TENSORFLOW, "a.jpg,100,80,,,,,"], ["a.jpg,,,,,", "a.jpg,,,,,"]])
 def test_a_row_without_class_and_box_is_an_image_without_objects(
     tmp_path: Path, rows: list[str]
