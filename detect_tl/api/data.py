@@ -108,6 +108,7 @@ def convert(
     follow_links: bool = False,
     split: Sequence[float] | None = None,
     seed: int = 0,
+    group_by: str | None = None,
     link: Literal["copy", "hard", "soft"] = "copy",
     task: Task | Literal["auto"] = "auto",
     progress: Progress | None = None,
@@ -119,7 +120,8 @@ def convert(
     annotation files to read. columns: what the columns of a table hold, for example
     {"image": "file", "label": "species"}. follow_links: read also what lies behind links that lead
     out of the source.
-    split: fractions of train, val and test; None keeps the splits of the source. link: how images
+    split: fractions of train, val and test; None keeps the splits of the source.
+    group_by: what stays together where images are divided, as in `split`. link: how images
     get into the folder. task: "auto" writes outlines when most objects have a mask.
 
     Raises UsageError when `destination` is not empty, DataError for annotations that cannot be
@@ -135,6 +137,7 @@ def convert(
         reading=ReadOptions(from_format, annotations, columns, follow_links),
         split=split,
         seed=seed,
+        group_by=group_by,
         link=link,
         task=task,
         progress=progress,

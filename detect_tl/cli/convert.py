@@ -13,6 +13,7 @@ from detect_tl.api.data import ConvertResult
 from detect_tl.cli.describe import count_lines, counts_table, findings_lines
 from detect_tl.cli.options import (
     PATH,
+    group_option,
     reading_options,
     seed_option,
     split_option,
@@ -34,6 +35,7 @@ from detect_tl.cli.output import Output, Piece, pass_output
 @click.argument("destination", type=PATH)
 @reading_options
 @split_option
+@group_option
 @seed_option
 @writing_options
 @pass_output

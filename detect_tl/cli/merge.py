@@ -19,7 +19,6 @@ from detect_tl.cli.params import NEW_NAMES
     """
     detect-tl merge my-pictures datasets/other datasets/both
     detect-tl merge a b c datasets/all --map sedan=car,van=car
-    detect-tl merge a b datasets/both --map names.yaml --link hard
     """,
 )
 @click.argument("sources", type=PATH, nargs=-1, required=True)

@@ -177,6 +177,15 @@ def seed_option(function: F) -> F:
     )(function)
 
 
+def group_option(function: F) -> F:
+    return click.option(
+        "--group-by",
+        metavar="folder|video|PATTERN",
+        help="Keep images together: of a folder, of a video (names that differ in the number "
+        "only), or for which an expression finds the same in the path.",
+    )(function)
+
+
 def split_option(function: F) -> F:
     return click.option(
         "--split",

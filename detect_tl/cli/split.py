@@ -11,7 +11,14 @@ import click
 from detect_tl import api
 from detect_tl.api.curation import SplitResult
 from detect_tl.cli.describe import findings_lines, folder_lines
-from detect_tl.cli.options import PATH, reading_options, seed_option, verb, writing_options
+from detect_tl.cli.options import (
+    PATH,
+    group_option,
+    reading_options,
+    seed_option,
+    verb,
+    writing_options,
+)
 from detect_tl.cli.output import Output, Piece, Table, pass_output
 from detect_tl.cli.params import SPLIT_SIZES
 from detect_tl.core.errors import UsageError
@@ -42,12 +49,7 @@ if TYPE_CHECKING:
     type=click.IntRange(min=2),
     help="Write so many data sets, in each of which another part of the images is val.",
 )
-@click.option(
-    "--group-by",
-    metavar="folder|video|PATTERN",
-    help="Keep images together: of a folder, of a video (names that differ in the number only), "
-    "or for which an expression finds the same in the path.",
-)
+@group_option
 @seed_option
 @reading_options
 @writing_options

@@ -32,7 +32,7 @@ _SHADES = " ░▒▓█"
 @reading_options
 @pass_output
 def command(console: Output, data: Path, **options: Any) -> None:
-    """Count images and objects, and measure sizes, shapes and places.
+    """Count images and objects, and measure their sizes, shapes and places.
 
     DATA is a folder of images with their annotations, an annotation file, or a dataset folder.
     """

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from detect_tl.core.dataset import Dataset
+from detect_tl.core.errors import UsageError
 from detect_tl.core.findings import Report
 from detect_tl.core.model_spec import Task
 from detect_tl.core.progress import Progress, Silent
@@ -22,10 +23,20 @@ from detect_tl.curate.folder import (
     origin_of,
     write_folder,
 )
+from detect_tl.curate.groups import together
 from detect_tl.curate.repair import plan_repair
-from detect_tl.curate.split import SplitPlan, plan_split
+from detect_tl.curate.split import DEFAULT_FRACTIONS, SplitPlan, divides, plan_split, shares_of
 from detect_tl.formats.detect import ReadResult, read_dataset
 from detect_tl.formats.options import RECOGNISE, ReadOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Division:
+    """How images are divided: see `plan_split` and `groups.group_keys`."""
+
+    fractions: Sequence[float] | None
+    seed: int
+    group_by: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +67,7 @@ def convert(
     reading: ReadOptions = RECOGNISE,
     split: Sequence[float] | None = None,
     seed: int = 0,
+    group_by: str | None = None,
     link: Link = "copy",
     task: Task | Literal["auto"] = "auto",
     progress: Progress | None = None,
@@ -64,6 +76,7 @@ def convert(
 
     to: names of the formats to write. reading: what is known of the source.
     split: shares of train, val and test; None honours the splits of the source.
+    group_by: what else stays together, beside images that look alike, where images are divided.
     link: whether images are copied, hard-linked or sym-linked.
     task: "segment" writes outlines, "detect" boxes; "auto" takes what most objects have.
     Raises DataError for a source that cannot be used, UsageError for options that cannot be met
@@ -76,7 +89,7 @@ def convert(
     with progress.step(f"Reading {source.name}"):
         read = read_dataset(source, options=reading)
     chosen = recipe.task_for(read.dataset)
-    plan, divided = _curate(read, chosen, split, seed, progress)
+    plan, divided = _curate(read, chosen, Division(split, seed, group_by), progress)
     options = {
         "to": list(to),
         "split": list(split) if split else None,
@@ -98,15 +111,27 @@ def convert(
 
 
 def _curate(
-    read: ReadResult, task: Task, split: Sequence[float] | None, seed: int, progress: Progress
+    read: ReadResult, task: Task, how: Division, progress: Progress
 ) -> tuple[SplitPlan, Dataset]:
     """Leave out what cannot be used, mend what can be mended, and divide the rest."""
     usable = drop_unusable(read.dataset, read.report, progress)
     repaired = plan_repair(usable, task)
     read.report.merge(repaired.report)
-    groups = identical_groups([sample.image for sample in repaired.dataset.samples])
-    plan = plan_split(repaired.dataset, split, seed, groups)
-    divided = plan.apply(repaired.dataset)
+    whole = repaired.dataset
+    same = identical_groups([sample.image for sample in whole.samples])
+    keep: Sequence[Hashable] = same
+    if divides(whole, how.fractions):
+        most = max(shares_of(how.fractions or DEFAULT_FRACTIONS, len(whole)))
+        keep = together(
+            whole, read.root, how.group_by, most=most, report=read.report, progress=progress
+        )
+    elif how.group_by is not None:
+        raise UsageError(
+            "--group-by has no effect: the source has splits of its own, which are kept",
+            hint="Add --split 0.8,0.1,0.1 to divide anew.",
+        )
+    plan = plan_split(whole, how.fractions, how.seed, keep)
+    divided = plan.apply(whole)
     read.report.add("split.plan", "info", plan.reason)
-    read.report.extend(repeated(divided.samples, groups))
+    read.report.extend(repeated(divided.samples, same))
     return plan, divided

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 
 from detect_tl.core.dataset import Dataset
 from detect_tl.core.errors import UsageError
-from detect_tl.curate.duplicates import identical_groups
+from detect_tl.core.findings import Report
+from detect_tl.core.progress import Progress
+from detect_tl.curate.duplicates import identical_groups, similar_groups
 from detect_tl.formats.source import split_name
 
 FOLDER, VIDEO = "folder", "video"
@@ -20,14 +23,33 @@ _FRAME = re.compile(r"[-_. ]*(?:frames?|frm|f|img|image)?[-_. #(]*\d+\)?$", re.I
 _LAYOUT = frozenset({"images", "imgs", "jpegimages", "data"})
 
 
-def together(dataset: Dataset, root: Path, group_by: str | None = None) -> list[int]:
+def together(
+    dataset: Dataset,
+    root: Path,
+    group_by: str | None,
+    *,
+    most: float,
+    report: Report,
+    progress: Progress | None = None,
+) -> list[int]:
     """One number per sample, equal for images that must not be divided.
 
-    They are the same, or look alike, or are of one group by the rule `group_by`.
+    They are the same, or look alike, or are of one group by the rule `group_by`. Where more than
+    the share `most` of all images look alike, as those of a camera that never moves do, looks
+    cannot keep them together, and a warning says so.
     Raises UsageError for a rule that cannot be used.
     """
     images = [sample.image for sample in dataset.samples]
     rule = [] if group_by is None else [group_keys(group_by, images, root)]
+    alike = similar_groups(images, progress)
+    largest = max(Counter(alike).values(), default=0)
+    if largest <= most * len(images):
+        return joined(alike, *rule)
+    text = (
+        f"{largest} of {len(images)} images look alike, too many to keep together; only "
+        "identical ones were, so scores on val may be too good"
+    )
+    report.add("split.all-alike", "warning", text)
     return joined(identical_groups(images), *rule)
 
 

@@ -15,7 +15,7 @@ from detect_tl.core.progress import Progress, Silent
 from detect_tl.curate.balance import Balance, balance_of, uneven_splits
 from detect_tl.curate.folder import Recipe, Written, check_destination, origin_of, write_folder
 from detect_tl.curate.groups import together
-from detect_tl.curate.split import DEFAULT_FRACTIONS, SplitPlan, plan_folds, plan_split
+from detect_tl.curate.split import DEFAULT_FRACTIONS, SplitPlan, plan_folds, plan_split, shares_of
 from detect_tl.formats.detect import ReadResult, read_dataset
 from detect_tl.formats.options import RECOGNISE, ReadOptions
 
@@ -56,8 +56,10 @@ def split_dataset(
     check_destination(source, destination)
     with progress.step(f"Reading {source.name}"):
         read = read_dataset(source, options=reading)
-    with progress.step("Looking for images that are alike"):
-        groups = together(read.dataset, read.root, group_by)
+    most = max(shares_of(sizes, len(read.dataset))) if folds is None else 1 - 1 / folds
+    groups = together(
+        read.dataset, read.root, group_by, most=most, report=read.report, progress=progress
+    )
     options = {**recipe.as_json(), **reading.as_json(), "group_by": group_by, "seed": seed}
     work = _Work(read, source, recipe, groups, progress)
     if folds is None:

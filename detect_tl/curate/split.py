@@ -73,6 +73,12 @@ def plan_split(
     return plan
 
 
+def divides(dataset: Dataset, fractions: Sequence[float] | None) -> bool:
+    """Whether `plan_split` has to divide, and does not only take over the splits of the source."""
+    given = {s.split for s in dataset.samples}
+    return fractions is not None or not {"train", "val"} <= given
+
+
 def plan_folds(
     dataset: Dataset, folds: int, seed: int = 0, groups: Sequence[Hashable] | None = None
 ) -> list[SplitPlan]:
