@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from detect_tl.core.dataset import CategoryIndex, Dataset, Sample
+from detect_tl.core.files import IMAGE_SUFFIXES
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Size
 from detect_tl.formats.base import Format, Sniff
@@ -109,7 +110,7 @@ class _File:
         subset = values.get("subset") or reader.meta.task(values.get("task_id", "")).subset
         objects = sum(child.tag in WITH_AREA for child in node.children)
         near = list(self._folders(subset))
-        image = self.gather.find([name], self.path, objects, near=near, hints=[subset])
+        image = self.gather.find(_spelled(name), self.path, objects, near=near, hints=[subset])
         header = None if image is None else self.gather.header(image, objects)
         if image is None or header is None:
             return
@@ -169,6 +170,13 @@ class _File:
                 self._add(paths[0], video.task.size, items, video.subset)
             elif items:
                 self.gather.lose_image(frame_name(frame), self.path, len(items), paths)
+
+
+def _spelled(name: str) -> list[str]:
+    """What the file of an image may be called: CVAT gives frames of a video without an ending."""
+    if Path(name).suffix.lower() in IMAGE_SUFFIXES:
+        return [name]
+    return [*(f"{name}{suffix}" for suffix in (".PNG", ".png", ".jpg", ".jpeg")), name]
 
 
 FORMAT = Format(

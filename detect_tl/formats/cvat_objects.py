@@ -130,6 +130,8 @@ def join(items: Sequence[Found], report: Report) -> list[Instance]:
 
     CVAT has no outline of several parts; when it writes COCO, it makes one object of a group.
     """
+    if not any(item.group for item in items):
+        return [item.instance() for item in items]
     whole: dict[object, list[Found]] = {}
     for place, item in enumerate(items):
         joins = item.group and isinstance(item.shape, Outline)

@@ -14,7 +14,14 @@ import numpy as np
 
 from detect_tl.core.geometry import Box, Mask, PolygonMask, Ring, RleMask, Size, rings_box
 from detect_tl.formats.cvat_xml import Node
-from detect_tl.formats.records import bitmap_box, number, outline, placed_bitmap, rotated_ring
+from detect_tl.formats.records import (
+    bitmap_box,
+    number,
+    numbers,
+    outline,
+    placed_bitmap,
+    rotated_ring,
+)
 
 # As many chords as keep an ellipse within about 0.1 pixels of its outline, between these two.
 _LEAST_CHORDS, _MOST_CHORDS = 32, 360
@@ -100,7 +107,7 @@ Shape = Turned | Outline | Bitmap
 
 
 def read_shape(node: Node, size: Size | None) -> Shape:
-    """The shape of an element; raise ValueError for one that is damaged.
+    """The shape of an element; raise ValueError or KeyError for one that is damaged.
 
     size: of the image that a mask lies on.
     """
@@ -109,13 +116,13 @@ def read_shape(node: Node, size: Size | None) -> Shape:
 
 def _rectangle(values: Mapping[str, str], size: Size | None) -> Shape:
     del size
-    corners = Box(*(_value(values, name) for name in ("xtl", "ytl", "xbr", "ybr")))
+    corners = Box(*numbers(values[name] for name in ("xtl", "ytl", "xbr", "ybr")))
     return Turned(corners, _rotation(values))
 
 
 def _ellipse(values: Mapping[str, str], size: Size | None) -> Shape:
     del size
-    cx, cy, rx, ry = (_value(values, name) for name in ("cx", "cy", "rx", "ry"))
+    cx, cy, rx, ry = numbers(values[name] for name in ("cx", "cy", "rx", "ry"))
     if rx <= 0 or ry <= 0:
         raise ValueError(f"its radii are {rx:g} and {ry:g}")
     return Turned(Box(cx - rx, cy - ry, cx + rx, cy + ry), _rotation(values), round=True)
@@ -123,7 +130,7 @@ def _ellipse(values: Mapping[str, str], size: Size | None) -> Shape:
 
 def _polygon(values: Mapping[str, str], size: Size | None) -> Shape:
     del size
-    pairs = [pair.split(",") for pair in _text(values, "points").split(";") if pair.strip()]
+    pairs = [pair.split(",") for pair in values["points"].split(";") if pair.strip()]
     if any(len(pair) != 2 for pair in pairs):
         raise ValueError('its points are not of the form "x,y;x,y"')
     return Outline(outline([[number(x), number(y)] for x, y in pairs]))
@@ -135,7 +142,7 @@ def _bitmap(values: Mapping[str, str], size: Size | None) -> Shape:
         raise ValueError("a mask needs the size of its image")
     if width < 1 or height < 1 or width * height > _MOST_PIXELS:
         raise ValueError(f"its mask is {width}x{height}")
-    runs = [int(word) for word in _text(values, "rle").split(",")]
+    runs = [int(word) for word in values["rle"].split(",")]
     if min(runs) < 0 or sum(runs) != width * height:
         raise ValueError(f"its run lengths add up to {sum(runs)}, not to {width}x{height}")
     filled = (np.arange(len(runs)) % 2).astype(np.uint8)
@@ -152,22 +159,12 @@ _READERS: Mapping[str, Callable[[Mapping[str, str], Size | None], Shape]] = {
 WITH_AREA = frozenset(_READERS)
 
 
-def _text(values: Mapping[str, str], name: str) -> str:
-    if name not in values:
-        raise ValueError(f"it has no {name}")
-    return values[name]
-
-
-def _value(values: Mapping[str, str], name: str) -> float:
-    return number(_text(values, name))
-
-
 def _whole(values: Mapping[str, str], name: str) -> int:
-    found = _value(values, name)
+    found = number(values[name])
     if found != int(found):
         raise ValueError(f"its {name} is {found:g}, not a whole number")
     return int(found)
 
 
 def _rotation(values: Mapping[str, str]) -> float:
-    return number(values.get("rotation", "0"))
+    return number(values["rotation"]) if "rotation" in values else 0.0

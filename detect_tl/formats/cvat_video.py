@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import shlex
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,7 @@ from detect_tl.formats.cvat_objects import Found, ObjectReader, source_of
 from detect_tl.formats.cvat_shapes import WITH_AREA, Bitmap
 from detect_tl.formats.cvat_xml import Node
 from detect_tl.formats.gather import Gatherer
+from detect_tl.formats.source import Source
 
 _FRAME = re.compile(r"frame_(\d{1,12})", re.IGNORECASE)
 
@@ -166,15 +168,25 @@ def report_no_frames(video: Video, gather: Gatherer, path: Path) -> None:
     objects = sum(map(len, video.frames.values()))
     gather.report.lost["images"] += len(video.frames)
     gather.report.lost["objects-without-image"] += objects
-    films = [p for p in gather.source.files if p.suffix.lower() in VIDEO_SUFFIXES]
-    film = gather.source.short(films[0]) if films else "VIDEO"
-    where = f"only the video {film}" if films else "nor is the video"
-    text = (
-        f"the {len(video.frames)} frames with {objects} objects are not on disk as images, {where}."
-        " Export them from CVAT with its images, or extract them with: ffmpeg -i"
-        f" {film!r} -fps_mode passthrough -start_number 0 images/frame_%06d.png"
-    )
-    gather.report.add("cvat.no-frames", "error", text, path)
+    missing = f"the {len(video.frames)} frames with {objects} objects are not on disk as images"
+    gather.report.add("cvat.no-frames", "error", f"{missing}. {_advice(gather.source)}", path)
+
+
+def _advice(source: Source) -> str:
+    """How to come by the frames, from what is there in their place."""
+    films = [p for p in source.files if p.suffix.lower() in VIDEO_SUFFIXES]
+    if films:
+        return (
+            f"Extract them with: ffmpeg -i {shlex.quote(source.short(films[0]))}"
+            " -fps_mode passthrough -start_number 0 images/frame_%06d.png"
+        )
+    if source.images.images:
+        return (
+            f"They would be called {frame_name(0)} and so on, not"
+            f" {source.short(source.images.images[0])}; export them as 'CVAT for images', which"
+            " says what its images are called"
+        )
+    return "Export them from CVAT with its images"
 
 
 def _is_number(text: str) -> bool:

@@ -157,7 +157,7 @@ class _Sequence:
         considered = number(cells[6]) if len(cells) > 6 else 1
         attributes: dict[str, Json] = {"track_id": track} if track > 0 else {}
         placed_in_world = self.official and len(cells) == _WITH_PLACE
-        if len(cells) > 8 and not placed_in_world and number(cells[8]) < 1:
+        if len(cells) > 8 and not placed_in_world and 0 <= number(cells[8]) < 1:
             attributes["visibility"] = number(cells[8])
         told = len(cells) > 7 and not placed_in_world
         name = self._class(_whole(cells[7], "class") if told else _WITHOUT_CLASS)

@@ -178,7 +178,7 @@ def test_what_has_no_area_is_counted_with_its_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("bad", "words"),
     [
-        (shape("box", 'xtl="1" ytl="2" xbr="3"'), "it has no ybr"),
+        (shape("box", 'xtl="1" ytl="2" xbr="3"'), "it has no 'ybr'"),
         (shape("box", CORNERS.replace("40", "nan")), "'nan' is not a finite number"),
         (shape("box", f'{CORNERS} rotation="east"'), "'east' is not a finite number"),
         (shape("polygon", 'points="1,1;2"'), 'not of the form "x,y;x,y"'),
@@ -266,6 +266,17 @@ def test_images_in_sub_folders(tmp_path: Path) -> None:
     result = read(tmp_path)
     assert [len(s.instances) for s in result.dataset.samples] == [1, 0]
     assert not result.report.findings
+
+
+def test_frames_of_a_video_exported_as_images(tmp_path: Path) -> None:
+    """CVAT leaves the ending of their names out."""
+    for subset in ("Train", "Test"):
+        image(tmp_path / f"images/{subset}/frame_000001.PNG")
+    more = 'subset="Test" width="100" height="80"'
+    cvat(tmp_path / "a.xml", picture("frame_000001", shape("box", CORNERS), more=more))
+    result = read(tmp_path)
+    assert result.dataset.samples[0].image.parent.name == "Test"
+    assert not list(result.report.of("warning"))
 
 
 def test_an_image_that_is_absent_and_one_that_is_not_listed(tmp_path: Path) -> None:

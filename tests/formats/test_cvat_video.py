@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -150,13 +151,20 @@ def test_frames_that_are_not_on_disk_are_named(tmp_path: Path) -> None:
     assert result.report.lost == {"images": 2, "objects-without-image": 2}
 
 
-@pytest.mark.parametrize("film", ["clip.mp4", None])
-def test_a_video_in_place_of_its_frames(tmp_path: Path, film: str | None) -> None:
-    if film:
-        text(tmp_path / film, "no matter what")
-    with pytest.raises(DataError, match=r"ffmpeg -i .*images/frame_%06d\.png") as caught:
+@pytest.mark.parametrize(
+    ("there", "advice"),
+    [
+        ("my clip.mp4", r"ffmpeg -i 'my clip\.mp4' .* images/frame_%06d\.png"),
+        ("images/img_001.png", r"called frame_000000\.PNG and so on, not images/img_001\.png"),
+        (None, "Export them from CVAT with its images"),
+    ],
+)
+def test_how_to_come_by_frames_is_said(tmp_path: Path, there: str | None, advice: str) -> None:
+    if there:
+        image(tmp_path / there) if there.endswith("png") else text(tmp_path / there, "")
+    with pytest.raises(DataError, match="no image could be read") as caught:
         clip(tmp_path, track(at(0, key=0), at(1, key=0)), frames=range(0))
-    assert (film or "VIDEO") in str(caught.value)
+    assert re.search(advice, str(caught.value))
 
 
 def test_videos_in_folders_of_their_own(tmp_path: Path) -> None:
