@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from detect_tl.core.geometry import Box
+if TYPE_CHECKING:
+    from detect_tl.core.geometry import Box  # which loads numpy; a command's help must not
 
 Severity = Literal["error", "warning", "info"]
 
