@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -36,11 +36,21 @@ class DetectTLError(Exception):
         self.path = path
         self.line = line
 
+    def __reduce__(self) -> tuple[Callable[..., DetectTLError], tuple[object, ...]]:
+        """An error may happen in another process, and must arrive as it is."""
+        return _again, (type(self), self.message, self.hint, self.path, self.line)
+
     def __str__(self) -> str:
         if self.path is None:
             return self.message
         where = f"{self.path}:{self.line}" if self.line else str(self.path)
         return f"{where}: {self.message}"
+
+
+def _again(
+    kind: type[DetectTLError], message: str, hint: str, path: Path | None, line: int | None
+) -> DetectTLError:
+    return kind(message, hint=hint, path=path, line=line)
 
 
 class GateError(DetectTLError):

@@ -125,10 +125,9 @@ class ImageIndex:
         near: folders that a relative name may start from, most likely first.
         hints: folder names (such as "train2017") that decide between images of the same name.
         """
-        if len(names) == 1:
-            found = self._table(_name).get(names[0].rpartition("/")[2], ())
-            if len(found) == 1:
-                return Match(found[0])
+        only = self._table(_name).get(names[0].rpartition("/")[2], ()) if names else ()
+        if len(only) == 1:
+            return Match(only[0])
         cleaned = list(dict.fromkeys(v for name in names for v in _spellings(name)))
         for name in cleaned:
             for folder in near:

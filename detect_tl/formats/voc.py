@@ -10,9 +10,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from xml.etree.ElementTree import Element
 
-from detect_tl.core.dataset import CategoryIndex, Dataset, Instance, Sample
+from detect_tl.core.dataset import CategoryIndex, Dataset, Instance, Sample, renumber
 from detect_tl.core.errors import DataError
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Size
@@ -20,12 +19,11 @@ from detect_tl.formats.base import Format, Sniff
 from detect_tl.formats.gather import Gatherer, alphabetical, extent_of, placed
 from detect_tl.formats.images import pair_left_over
 from detect_tl.formats.source import Source
+from detect_tl.formats.voc_file import VocFile, read_files
 from detect_tl.formats.voc_labelmap import read_labelmap
-from detect_tl.formats.voc_object import read_objects
 from detect_tl.formats.voc_segmentation import OBJECTS, Segmentation, is_mask, joined, mask_files
 from detect_tl.formats.voc_splits import Splits, read_splits
 from detect_tl.formats.voc_write import LOSSES, write
-from detect_tl.formats.xml import read_xml, text_of
 
 _ROOT = re.compile(rb"<annotation[\s>]")
 _LABELME_XML = re.compile(rb"<polygon>\s*(<username>|<pt>)")
@@ -65,32 +63,28 @@ def read(source: Source, report: Report) -> Dataset:
         masks,
     )
     orphans: list[_Orphan] = []
-    for path in files:
-        if path.suffix.lower() != ".xml":
-            continue
-        root = read_xml(path)
-        report.read["annotation-files"] += 1
-        match = source.images.find(_image_names(root, path), near=_image_folders(path))
+    for file in read_files([p for p in files if p.suffix.lower() == ".xml"], reading.index, report):
+        match = source.images.find(_image_names(file), near=_image_folders(file.path))
         if match.path is None:
-            orphans.append(_Orphan(path, root, match.rivals))
+            orphans.append(_Orphan(file, match.rivals))
             continue
         if match.forgiven:
-            gather.forgive(match.path, text_of(root, "filename"), path, match.forgiven)
-        reading.add(path, root, match.path)
+            gather.forgive(match.path, file.filename, file.path, match.forgiven)
+        reading.add(file, match.path)
     reading.match_left_over(orphans)
     reading.add_masks_alone()
     reading.add_backgrounds()
-    met = [category.name for category in reading.index.categories()]
+    dataset = gather.dataset(reading.index)
+    met = [name for name, count in dataset.objects_per_class().items() if count]
     declared = labelmap.names
-    order = declared + alphabetical(name for name in met if name not in declared)
-    return gather.dataset(reading.index, order)
+    return renumber(dataset, declared + alphabetical(n for n in met if n not in declared))
 
 
-def _image_names(root: Element, path: Path) -> list[str]:
+def _image_names(file: VocFile) -> list[str]:
     """What the image may be called. `<path>` says more than `<filename>` where they agree."""
-    filename, place = text_of(root, "filename"), text_of(root, "path")
-    agree = place.replace("\\", "/").rpartition("/")[2] == filename.replace("\\", "/")
-    return [*([place] if agree else []), filename, path.name]
+    place = file.place.replace("\\", "/")
+    agree = place.rpartition("/")[2] == file.filename.replace("\\", "/")
+    return [*([file.place] if agree and "/" in place else []), file.filename, file.path.name]
 
 
 def _image_folders(path: Path) -> list[Path]:
@@ -103,8 +97,7 @@ def _image_folders(path: Path) -> list[Path]:
 class _Orphan:
     """A file whose image was not found by name. rivals: images that fit equally well."""
 
-    path: Path
-    root: Element
+    file: VocFile
     rivals: tuple[Path, ...]
 
 
@@ -118,18 +111,22 @@ class _Reading:
     segmentation: Segmentation
     masks: dict[str, Path]
 
-    def add(self, path: Path, root: Element, image: Path) -> None:
+    def add(self, file: VocFile, image: Path) -> None:
         """Keep one image with the objects of its file."""
-        gather = self.gather
-        instances = list(read_objects(root, path, self.index, gather.report))
-        instances = self._with_masks(instances, path)
-        extent = extent_of(item.box for item in instances)
-        frame = gather.frame(image, _declared_size(root), extent, path, len(instances))
-        if frame is None:
+        gather, path = self.gather, file.path
+        header = gather.header(image, len(file.instances))
+        if header is None:
             return
+        instances = file.instances
+        if path.stem in self.masks:
+            instances = self._with_masks([*instances], path)
+        if file.size != header.size:
+            extent = extent_of(item.box for item in instances)
+            frame = gather.frame(image, file.size, extent, path, len(instances))
+            if frame is not None and frame.moves:
+                instances = tuple(placed(item, frame) for item in instances)
         split = self.splits.of(path) or gather.source.split_of(image)
-        upright = tuple(placed(item, frame) for item in instances)
-        gather.add(Sample(image, frame.size, upright, split, path))
+        gather.add(Sample(image, header.size, instances, split, path, header))
 
     def _with_masks(self, boxes: list[Instance], path: Path) -> list[Instance]:
         """The objects of a file, with the masks of the picture that belongs to it."""
@@ -171,15 +168,15 @@ class _Reading:
     def match_left_over(self, orphans: Sequence[_Orphan]) -> None:
         """Match files by what only they have in common; the others have lost their image."""
         left = [p for p in self.gather.source.images.images if not self.gather.met(p)]
-        pairs = pair_left_over([orphan.path.name for orphan in orphans], left)
+        pairs = pair_left_over([orphan.file.path.name for orphan in orphans], left)
         for place, orphan in enumerate(orphans):
-            path, root = orphan.path, orphan.root
-            name = text_of(root, "filename") or path.name
+            file = orphan.file
+            name = file.filename or file.path.name
             if place in pairs and not orphan.rivals:
-                self.gather.forgive(pairs[place], name, path, "left-over")
-                self.add(path, root, pairs[place])
+                self.gather.forgive(pairs[place], name, file.path, "left-over")
+                self.add(file, pairs[place])
             else:
-                self.gather.lose_image(name, path, len(root.findall("object")), orphan.rivals)
+                self.gather.lose_image(name, file.path, len(file.instances), orphan.rivals)
 
     def add_backgrounds(self) -> None:
         """Keep images without a file; where official lists exist, only the ones they name.
@@ -197,16 +194,6 @@ class _Reading:
             report.lost["images-not-listed"] += len(unlisted)
             text = f"{len(unlisted)} images have neither a file nor a place in ImageSets; left out"
             report.add("split.unlisted", "info", text)
-
-
-def _declared_size(root: Element) -> Size | None:
-    try:
-        size = Size(
-            int(float(text_of(root, "size/width"))), int(float(text_of(root, "size/height")))
-        )
-    except (ValueError, OverflowError):
-        return None
-    return size
 
 
 FORMAT = Format(

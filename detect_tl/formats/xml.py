@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -9,16 +10,40 @@ from xml.sax.handler import ContentHandler
 
 from detect_tl.core.errors import DataError
 
+# Without one of these a document cannot declare an entity, in any encoding of this kind.
+_DECLARES = b"<!"
+_ENCODING = re.compile(rb"""\s*<\?xml[^>]*encoding=["']([\w.-]+)["']""")
+_LIKE_ASCII = re.compile(
+    rb"utf-?8|us-ascii|ascii|iso-8859-\d+|latin-?1|windows-125\d", re.IGNORECASE
+)
+
 
 def read_xml(path: Path) -> Element:
     """Parse an XML file; raise DataError, with the line, when it is broken or malicious."""
-    from defusedxml.common import DefusedXmlException
-    from defusedxml.ElementTree import ParseError, fromstring
+    return parse_xml(read_bytes(path), path)
 
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file; raise DataError when it cannot be read."""
     try:
-        root: Element = fromstring(path.read_bytes())
+        return path.read_bytes()
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", path=path) from error
+
+
+def parse_xml(data: bytes, path: Path) -> Element:
+    """Parse the content of `path`; raise DataError, with the line, when it is broken or malicious.
+
+    A document that declares nothing is parsed by the standard library, several times as fast as
+    under the guard of defusedxml, of which it has no need.
+    """
+    from xml.etree.ElementTree import fromstring as parse
+
+    from defusedxml.common import DefusedXmlException
+    from defusedxml.ElementTree import ParseError, fromstring as parse_guarded
+
+    try:
+        root: Element = (parse if _is_harmless(data) else parse_guarded)(data)
     except ParseError as error:
         raise DataError(
             f"broken XML: {str(error).partition(':')[0]}",
@@ -35,6 +60,14 @@ def read_xml(path: Path) -> Element:
     except (ValueError, LookupError) as error:
         raise DataError(f"broken XML: {error}", path=path) from error
     return root
+
+
+def _is_harmless(data: bytes) -> bool:
+    """Whether a document has no declarations, and is in an encoding that cannot hide them."""
+    if _DECLARES in data or b"\0" in data:
+        return False
+    encoding = _ENCODING.match(data.removeprefix(b"\xef\xbb\xbf"))
+    return encoding is None or bool(_LIKE_ASCII.fullmatch(encoding[1]))
 
 
 def lines_of(path: Path, tag: str) -> list[int]:
