@@ -22,12 +22,21 @@ def put_label(
 
     corner: top left of the box, x and y in pixels. letters: their height, pixels.
     """
+    x1, y1, x2, y2 = label_area(image, text, corner, letters)
+    image[y1:y2, x1:x2] = _stamp(text, letters, colour)[: y2 - y1, : x2 - x1]
+
+
+def label_area(
+    image: Image, text: str, corner: tuple[int, int], letters: int
+) -> tuple[int, int, int, int]:
+    """The pixels that `put_label` fills: x1, y1, x2, y2."""
     height, width = image.shape[:2]
-    stamp = _stamp(text, letters, colour)
+    stamp = _stamp(text, letters, (0, 0, 0))
     h, w = min(stamp.shape[0], height), min(stamp.shape[1], width)
     x = min(max(corner[0], 0), width - w)
     y = corner[1] - h if corner[1] >= h else min(max(corner[1], 0), height - h)
-    image[y : y + h, x : x + w] = stamp[:h, :w]
+    y = min(y, height - h)
+    return x, y, x + w, y + h
 
 
 @lru_cache(maxsize=2048)

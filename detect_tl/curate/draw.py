@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from detect_tl.core.dataset import Instance, Sample
 from detect_tl.core.geometry import Mask, PolygonMask, Ring, Size, rle_to_bitmap
 from detect_tl.core.images import Image, read_image
-from detect_tl.core.lettering import Colour, put_label
+from detect_tl.core.lettering import Colour, label_area, put_label
 from detect_tl.core.masks import draw_mask, outline
 from detect_tl.core.pages import class_colour
 
@@ -25,7 +25,7 @@ def draw_sample(sample: Sample, names: Sequence[str], longest: int | None = None
 
     longest: side in pixels that it is reduced to, if it is larger; objects are drawn afterwards.
     A class has the same colour on every picture. Large objects are drawn first, so that small
-    ones lie on top.
+    ones lie on top. Labels never cover each other; where they would, the colour must do.
     """
     import cv2
 
@@ -39,12 +39,21 @@ def draw_sample(sample: Sample, names: Sequence[str], longest: int | None = None
     items = sorted(sample.instances, key=lambda item: -item.box.area)
     for item in items:
         _draw(image, item, sample.size, scale)
+    _label(image, items, names, scale)
+    return image
+
+
+def _label(image: Image, items: Sequence[Instance], names: Sequence[str], scale: float) -> None:
+    """Name the objects, the large ones first; a label that would cover another is left out."""
     letters = max(round(_middle(image) * 0.022), 11)
+    taken = np.zeros(image.shape[:2], np.bool_)
     for item in items:
         text = names[item.category] + (" (crowd)" if item.iscrowd else "")
         corner = round(item.box.x1 * scale), round(item.box.y1 * scale)
-        put_label(image, text, corner, letters, bgr(item.category))
-    return image
+        x1, y1, x2, y2 = label_area(image, text, corner, letters)
+        if not taken[y1:y2, x1:x2].any():
+            taken[y1:y2, x1:x2] = True
+            put_label(image, text, corner, letters, bgr(item.category))
 
 
 def bgr(category: int) -> Colour:

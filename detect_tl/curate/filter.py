@@ -39,20 +39,24 @@ class Wanted:
     drop_images: Sequence[str] = ()
     with_objects: bool = False
 
-    def check(self, names: Sequence[str]) -> None:
-        """Raise UsageError for a class or a split that does not exist, or when nothing is asked."""
-        if self == Wanted():
+    def check(self) -> None:
+        """Raise UsageError when nothing is asked for, or a split that does not exist."""
+        if not self.as_json():
             raise UsageError("nothing to filter by was named", hint="For example --classes cat.")
-        for name in (*self.classes, *self.drop_classes):
-            if name not in names:
-                raise UsageError(f"there is no class {name!r}", hint=did_you_mean(name, names))
         for split in self.splits:
             if split not in SPLITS:
                 raise UsageError(f"there is no split {split!r}", hint=did_you_mean(split, SPLITS))
 
+    def check_classes(self, names: Sequence[str]) -> None:
+        """Raise UsageError for a class that does not exist."""
+        for name in (*self.classes, *self.drop_classes):
+            if name not in names:
+                raise UsageError(f"there is no class {name!r}", hint=did_you_mean(name, names))
+
     def as_json(self) -> dict[str, Any]:
         """What was asked for, without the rest."""
-        given = ((key, value) for key, value in asdict(self).items() if value)
+        nothing = asdict(Wanted())
+        given = ((k, v) for k, v in asdict(self).items() if v != nothing[k] and v not in ((), []))
         return {k: list(v) if isinstance(v, tuple) else v for k, v in given}
 
 
@@ -61,7 +65,8 @@ def filter_dataset(dataset: Dataset, wanted: Wanted, report: Report) -> Dataset:
 
     Raises UsageError for names that do not exist, DataError when no image is left.
     """
-    wanted.check(dataset.names)
+    wanted.check()
+    wanted.check_classes(dataset.names)
     kept_names = [
         name
         for name in dataset.names
@@ -153,6 +158,7 @@ def filter_folder(
     progress = progress or Silent()
     recipe = recipe or Recipe()
     recipe.check()
+    wanted.check()
     check_destination(source, destination)
     with progress.step(f"Reading {source.name}"):
         read = read_dataset(source, options=reading)
