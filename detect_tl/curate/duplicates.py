@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from detect_tl.core.files import sha256_file
+from detect_tl.core.image_header import ImageHeader
 from detect_tl.core.progress import Progress, Silent, track
 from detect_tl.curate.fingerprints import FINE_BITS, Fingerprint, fingerprint_of
 from detect_tl.curate.hamming import components
@@ -21,16 +22,21 @@ ALIKE = 8
 _FINE_PER_COARSE = 8
 
 
-def identical_groups(images: Sequence[Path]) -> list[Hashable]:
+def identical_groups(
+    images: Sequence[Path], headers: Sequence[ImageHeader | None] = ()
+) -> list[Hashable]:
     """One value per image, equal for images of equal content.
 
-    Only files of equal length are read.
+    headers: what is known of their two ends, if anything. Only files of equal length, and as far
+    as is known of equal ends, are read.
     """
-    by_length: dict[int, list[int]] = defaultdict(list)
-    for place, path in enumerate(images):
-        by_length[path.stat().st_size].append(place)
+    ends = [(header.length, header.checksum) for header in headers if header]
+    keys = ends if len(ends) == len(images) else [path.stat().st_size for path in images]
+    candidates: dict[Hashable, list[int]] = defaultdict(list)
+    for place, key in enumerate(keys):
+        candidates[key].append(place)
     groups: list[Hashable] = list(range(len(images)))
-    for places in by_length.values():
+    for places in candidates.values():
         if len(places) > 1:
             for place in places:
                 groups[place] = sha256_file(images[place])

@@ -118,8 +118,11 @@ def _note(words: str, group: Sequence[Sample]) -> Note:
 
 
 def _leak_note(words: str, group: Sequence[Sample]) -> Note:
-    one_of_each = {_split(sample): sample for sample in reversed(group)}.values()
-    shown = [*one_of_each, *(sample for sample in group if sample not in one_of_each)]
+    firsts: dict[str, Sample] = {}
+    for sample in group:
+        firsts.setdefault(_split(sample), sample)
+    named = {sample.image for sample in firsts.values()}
+    shown = [*firsts.values(), *(sample for sample in group if sample.image not in named)]
     text = _listed(shown, lambda sample: f"{sample.image.name} in {_split(sample)}")
     return Note(f"{words} ({text})", group[0].image, group[0].image)
 

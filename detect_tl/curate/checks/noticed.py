@@ -10,6 +10,12 @@ from detect_tl.curate.checks.base import Check
 _LOST = "The objects are lost to training and evaluation."
 
 CHECKS = (
+    Check(
+        "annotation.unrecognised",
+        "error",
+        "A file called like an image that holds no annotation of the format",
+        "Its objects are lost to training and evaluation.",
+    ),
     Check("annotation.unreadable", "error", "An annotation file that cannot be read", _LOST),
     Check(
         "image.ambiguous", "error", "An annotation whose image may be one of several files", _LOST
@@ -73,6 +79,12 @@ CHECKS = (
         "warning",
         "An image that the source puts into several splits",
         "It is kept in one; in both, scores would be too good.",
+    ),
+    Check(
+        "split.unknown",
+        "info",
+        "A part of the source whose name stands for no split",
+        "Conversion divides its images anew, or puts them into train.",
     ),
     Check(
         "split.unlisted",

@@ -67,7 +67,8 @@ def _contents(dataset: Dataset, progress: Progress) -> list[Hashable]:
     found: list[Hashable] = [("missing", place) for place in range(len(dataset))]
     there = [k for k, sample in enumerate(dataset.samples) if sample.image.is_file()]
     with progress.step("Comparing files"):
-        groups = identical_groups([dataset.samples[k].image for k in there])
+        samples = [dataset.samples[k] for k in there]
+        groups = identical_groups([s.image for s in samples], [s.header for s in samples])
     for place, group in zip(there, groups, strict=True):
         found[place] = group
     return found

@@ -31,11 +31,11 @@ def drop_unusable(dataset: Dataset, report: Report, progress: Progress) -> Datas
 
 
 def _look(sample: Sample) -> Iterator[Finding]:
-    if not sample.image.exists():
+    if sample.header is None and not sample.image.exists():
         yield _finding("image.missing", "error", "the image is missing", sample)
         return
     try:
-        header = read_header(sample.image)
+        header = sample.header or read_header(sample.image)
     except DataError as error:
         yield _finding("image.unreadable", "error", error.message, sample)
         return
