@@ -10,8 +10,9 @@ from detect_tl.core.dataset import CategoryIndex, Dataset, Instance, Sample, ren
 from detect_tl.core.errors import DataError
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Box, Size
-from detect_tl.core.image_header import ImageHeader, read_header
+from detect_tl.core.image_header import ImageHeader
 from detect_tl.formats.frame import Frame, frame_of
+from detect_tl.formats.headers import HeadersAhead
 from detect_tl.formats.source import Source
 
 _FORGIVEN = {
@@ -39,6 +40,7 @@ class Gatherer:
         self.report = report
         self._samples: dict[Path, Sample] = {}
         self._headers: dict[Path, ImageHeader | None] = {}
+        self._ahead = HeadersAhead(source.images.images)
 
     def find(
         self,
@@ -88,7 +90,7 @@ class Gatherer:
         """What the ends of the file tell; None, reported once, when it is not readable."""
         if image not in self._headers:
             try:
-                self._headers[image] = read_header(image)
+                self._headers[image] = self._ahead.header(image)
             except DataError as error:
                 self._headers[image] = None
                 self.report.lost["images"] += 1
