@@ -75,10 +75,9 @@ def pass_output(function: Callable[..., None]) -> Callable[..., None]:
 
 def print_json(value: Any) -> None:
     """Print one indented JSON document to stdout."""
-    import orjson
+    from detect_tl.core.files import encode_json
 
-    options = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
-    click.echo(orjson.dumps(value, option=options).decode(), nl=False)
+    click.echo(encode_json(value).decode(), nl=False)
 
 
 def _bars() -> Progress:

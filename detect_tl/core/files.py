@@ -99,9 +99,18 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 def write_json(path: Path, value: Any) -> None:
     """Write indented JSON, whole or not at all; the same value gives the same bytes."""
-    options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY
     with atomic_path(path) as scratch:
-        scratch.write_bytes(orjson.dumps(value, option=options))
+        scratch.write_bytes(encode_json(value))
+
+
+def encode_json(value: Any) -> bytes:
+    """Indented JSON with a newline behind; what is no character becomes "?"."""
+    options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY
+    try:
+        return orjson.dumps(value, option=options)
+    except TypeError:  # a text with what is no character: a file name of odd bytes
+        text = json.dumps(value, indent=2, ensure_ascii=False, default=lambda array: array.tolist())
+        return text.encode("utf-8", "replace") + b"\n"
 
 
 def read_json(path: Path) -> Any:
@@ -115,13 +124,21 @@ def read_json(path: Path) -> Any:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:
         with suppress(ValueError, RecursionError):
-            return json.loads(data)  # Python's own also takes the NaN that Python tools write
+            return _lenient(data)
         raise DataError(
             f"broken JSON: {error.msg}",
             path=path,
             line=error.lineno,
             hint="The file was cut off or edited by hand; export it again.",
         ) from error
+
+
+def _lenient(data: bytes) -> Any:
+    """What Python's own parser takes: NaN as well, and halves of characters, which become "?"."""
+    value = json.loads(data)
+    if b"\\ud" in data.lower():
+        value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+    return value
 
 
 def sha256_file(path: Path) -> str:

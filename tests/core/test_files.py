@@ -7,6 +7,7 @@ import os
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from detect_tl.core.errors import DataError, MachineError, UsageError
@@ -86,6 +87,16 @@ def test_json_is_the_same_bytes_for_the_same_value(tmp_path: Path) -> None:
     write_json(tmp_path / "2.json", value)
     assert (tmp_path / "1.json").read_bytes() == (tmp_path / "2.json").read_bytes()
     assert read_json(tmp_path / "1.json") == value
+
+
+def test_halves_of_characters_are_replaced_on_the_way_in_and_out(tmp_path: Path) -> None:
+    """Python writes them into JSON, and names of files that are no UTF-8 hold them."""
+    path = tmp_path / "a.json"
+    path.write_bytes(rb'{"a": "\ud800x", "b": "\ud83d\ude00", "c": NaN, "d": "\\ud800"}')
+    read = read_json(path)
+    assert (read["a"], read["b"], read["d"]) == ("?x", "\N{GRINNING FACE}", r"\ud800")
+    write_json(path, {"a": os.fsdecode(b"\xff.jpg"), "b": np.arange(2)})
+    assert read_json(path) == {"a": "?.jpg", "b": [0, 1]}
 
 
 def test_broken_json_names_file_and_line(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ ROOT = Path("/data")
         (["train/a.jpg", "val/b.jpg"], ["a.jpg", "b.jpg"]),
         (["train/a.jpg", "val/a.jpg"], ["train_a.jpg", "val_a.jpg"]),
         (["a.jpg", "a.png"], ["a.jpg", "a-2.png"]),  # they would share a.txt
+        (["\u00e9.jpg", "x/e\u0301.jpg"], ["\u00e9.jpg", "x_e\u0301.jpg"]),
         (["x/a.jpg", "x/A.jpg"], ["x_a-2.jpg", "x_A.jpg"]),  # one file on some machines
         (["x/a.jpg", "a.jpg", "x_a.jpg"], ["x_a-2.jpg", "a.jpg", "x_a.jpg"]),
     ],
@@ -43,3 +45,15 @@ def test_no_two_stems_are_alike_and_the_order_does_not_matter(images: list[Path]
     assert [Path(n).suffix for n in names] == [p.suffix for p in images]
     again = plan_names(images[::-1], ROOT)
     assert names == again[::-1]
+
+
+@pytest.mark.parametrize(
+    "name", ["x" * 251 + ".jpg", "\N{SNOWMAN}" * 83 + ".png", os.fsdecode(b"\xff\xfe.jpg")]
+)
+def test_names_leave_room_for_the_files_beside_them(name: str) -> None:
+    other = name[:-5] + "y" + name[-4:]
+    first, second, again = plan_names([ROOT / name, ROOT / other, ROOT / "sub" / name], ROOT)
+    assert len({first, second, again}) == 3
+    for found in (first, second, again):
+        assert len(found.encode()) <= 200
+        assert Path(found).suffix == name[-4:]
