@@ -13,7 +13,7 @@ from detect_tl.core.dataset import Dataset
 from detect_tl.core.errors import DataError, UsageError
 from detect_tl.core.geometry import Size
 from detect_tl.core.images import read_image
-from detect_tl.core.pages import choose_pictures, drawn, embedded_jpeg, write_page
+from detect_tl.core.pages import choose_pictures, drawings, embedded_jpeg, write_page
 from detect_tl.core.progress import Progress, Silent, track
 
 _TEMPLATE = Path(__file__).parent / "templates" / "preview.html.j2"
@@ -141,5 +141,5 @@ def _picture(shown: Augmented, names: Sequence[str], title: str) -> dict[str, An
         "height": height,
         "data": embedded_jpeg(shown.image, 480),
         "labelled": len(shown.instances) <= _MOST_LABELS,
-        "objects": [drawn(item, names, Size(width, height)) for item in shown.instances],
+        "objects": drawings(shown.instances, names, Size(width, height)),
     }

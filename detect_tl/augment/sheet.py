@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,6 +11,7 @@ from detect_tl.augment.preview import Preview
 from detect_tl.core.files import atomic_path
 from detect_tl.core.geometry import Size
 from detect_tl.core.images import Image
+from detect_tl.core.lettering import Colour, font
 from detect_tl.core.masks import draw_mask
 from detect_tl.core.objects import Instance
 from detect_tl.core.pages import class_colour
@@ -38,7 +36,7 @@ def write_sheet(path: Path, preview: Preview) -> None:
     legend = [(preview.names[k], _bgr(k)) for k in sorted(used)]
     top = 2 * _LINE + _GAP
     sheet = np.full((top + sum(h + _LINE + _GAP for h in heights), width, 3), _BACK, np.uint8)
-    words: list[tuple[str, int, int, tuple[int, int, int]]] = []
+    words: list[tuple[str, int, int, Colour]] = []
     about = preview.augmentation
     words.append((f"{about.name}: {about.description}".rstrip(": "), _GAP, _GAP, _INK))
     words += _legend(legend, width)
@@ -58,9 +56,7 @@ def write_sheet(path: Path, preview: Preview) -> None:
         scratch.write_bytes(data.tobytes())
 
 
-def _legend(
-    legend: list[tuple[str, tuple[int, int, int]]], width: int
-) -> list[tuple[str, int, int, tuple[int, int, int]]]:
+def _legend(legend: list[tuple[str, Colour]], width: int) -> list[tuple[str, int, int, Colour]]:
     words, x = [], _GAP
     for number, (name, colour) in enumerate(legend):
         step = 11 * (len(name) + 3)
@@ -105,29 +101,17 @@ def _draw(cell: Image, item: Instance, size: Size, scale: float) -> None:
     cv2.rectangle(cell, *corners, colour, 1, cv2.LINE_AA, _FINE)
 
 
-def _bgr(category: int) -> tuple[int, int, int]:
+def _bgr(category: int) -> Colour:
     value = int(class_colour(category)[1:], 16)
     return value & 255, value >> 8 & 255, value >> 16
 
 
-def _written(sheet: Image, words: list[tuple[str, int, int, tuple[int, int, int]]]) -> Image:
+def _written(sheet: Image, words: list[tuple[str, int, int, Colour]]) -> Image:
     """Put words on the sheet, in letters that know more than ASCII."""
     from PIL import Image as Pil, ImageDraw
 
     picture = Pil.fromarray(np.ascontiguousarray(sheet[..., ::-1]))
-    pen, font = ImageDraw.Draw(picture), _font(15)
+    pen, face = ImageDraw.Draw(picture), font(15)
     for text, x, y, (blue, green, red) in words:
-        pen.text((x, y), text, (red, green, blue), font=font)
+        pen.text((x, y), text, (red, green, blue), font=face)
     return np.ascontiguousarray(np.asarray(picture)[..., ::-1])
-
-
-def _font(size: int) -> Any:
-    """DejaVu Sans, which comes with matplotlib; Pillow's own without it."""
-    from PIL import ImageFont
-
-    spec = find_spec("matplotlib")
-    if spec is not None and spec.origin is not None:
-        path = Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
-        if path.is_file():
-            return ImageFont.truetype(str(path), size)
-    return ImageFont.load_default(math.ceil(size))

@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from detect_tl.core.dataset import Dataset, Instance, Sample, categories_of
 from detect_tl.core.files import atomic_path
-from detect_tl.core.geometry import PolygonMask, Ring, Size, box_ring, rle_to_bitmap
+from detect_tl.core.geometry import Ring, RleMask, Size, box_ring, rle_to_bitmap
 from detect_tl.core.images import Image
 from detect_tl.core.masks import outline
 
@@ -58,25 +61,41 @@ def choose_pictures(dataset: Dataset, count: int) -> list[Sample]:
     return [dataset.samples[k] for k in sorted(chosen)]
 
 
-def drawn(item: Instance, names: Sequence[str], size: Size) -> dict[str, Any]:
-    """One object as an SVG drawing in pixels of the image, for `drawing.html.j2`.
+def drawings(
+    instances: Iterable[Instance], names: Sequence[str], size: Size
+) -> list[dict[str, Any]]:
+    """Objects as SVG drawings in pixels of the image, for `drawing.html.j2`.
 
-    The outline of its mask, or its box where it has none.
+    The outline of its mask, or its box where it has none that can be drawn. An object that is
+    nowhere (a coordinate is no number) is left out.
     """
-    rings: tuple[Ring, ...] = (box_ring(item.box),)
-    if item.mask is not None:
-        mask = item.mask
-        shape = mask if isinstance(mask, PolygonMask) else outline(rle_to_bitmap(mask))
-        rings = (*shape.parts, *shape.holes)
+    return [_drawn(item, names, size) for item in instances if all(map(isfinite, item.box))]
+
+
+def _drawn(item: Instance, names: Sequence[str], size: Size) -> dict[str, Any]:
+    known = 0 <= item.category < len(names)
+    name = names[item.category] if known else f"class {item.category}"
     return {
-        "label": names[item.category] + (" (crowd)" if item.iscrowd else ""),
+        "label": name + (" (crowd)" if item.iscrowd else ""),
         "colour": class_colour(item.category),
-        "path": svg_path(rings),
+        "path": svg_path(_rings(item)),
         "x": round(item.box.x1, 1),
         # Far to the right, the label ends where the box does.
         "right": round(item.box.x2, 1) if item.box.x1 > 0.75 * size.width else None,
         "y": round(item.box.y1, 1),
     }
+
+
+def _rings(item: Instance) -> tuple[Ring, ...]:
+    mask, box = item.mask, (box_ring(item.box),)
+    if isinstance(mask, RleMask):
+        try:
+            mask = outline(rle_to_bitmap(mask))
+        except ValueError:
+            return box  # damaged run lengths are a finding of their own
+    if mask is None:
+        return box
+    return tuple(ring for ring in (*mask.parts, *mask.holes) if np.isfinite(ring).all())
 
 
 def write_page(path: Path, template: Path, values: Mapping[str, Any]) -> None:
@@ -97,7 +116,7 @@ def write_page(path: Path, template: Path, values: Mapping[str, Any]) -> None:
     )
     html = environment.get_template(template.name).render(values)
     with atomic_path(path) as scratch:
-        scratch.write_text(html, "utf-8")
+        scratch.write_text(html, "utf-8", errors="replace")  # file names may be odd bytes
 
 
 def embedded_jpeg(image: Image, longest: int) -> str:

@@ -239,7 +239,7 @@ def _in_order(
     for (sample, name), image in zip(pairs, images, strict=True):
         if name != image.name:
             report.changed["images-renamed"] += 1
-            text = f"called {name}, because several images have the same name"
+            text = f"called {name}: its name is that of another image, or too long"
             report.add("image.renamed", "info", text, sample.image)
     return sorted(pairs, key=lambda pair: (SPLITS.index(pair[0].split or "train"), pair[1]))
 
@@ -291,5 +291,6 @@ def _write_reports(
         origin.split_reason,
         __version__,
         shown,
+        origin.root,
     )
     write_report(folder / "report.html", dataset, page)
