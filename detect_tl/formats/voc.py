@@ -13,6 +13,7 @@ from pathlib import Path
 
 from detect_tl.core.dataset import CategoryIndex, Dataset, Instance, Sample, renumber
 from detect_tl.core.errors import DataError
+from detect_tl.core.files import IMAGE_SUFFIXES
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Size
 from detect_tl.formats.base import Format, Sniff
@@ -21,7 +22,15 @@ from detect_tl.formats.images import pair_left_over
 from detect_tl.formats.source import Source
 from detect_tl.formats.voc_file import VocFile, read_files
 from detect_tl.formats.voc_labelmap import read_labelmap
-from detect_tl.formats.voc_segmentation import OBJECTS, Segmentation, is_mask, joined, mask_files
+from detect_tl.formats.voc_segmentation import (
+    OBJECTS,
+    MaskFiles,
+    Segmentation,
+    fitting,
+    is_mask,
+    joined,
+    mask_files,
+)
 from detect_tl.formats.voc_splits import Splits, read_splits
 from detect_tl.formats.voc_write import LOSSES, write
 
@@ -54,7 +63,7 @@ def read(source: Source, report: Report) -> Dataset:
     labelmap = read_labelmap(source)
     source = source.without([p for p in source.images.images if is_mask(p)])
     gather = Gatherer(source, report)
-    masks = {p.stem: p for p in files if p.suffix.lower() == ".png"}
+    masks = MaskFiles(p for p in files if p.suffix.lower() == ".png")
     reading = _Reading(
         gather,
         CategoryIndex(labelmap.names),
@@ -82,9 +91,10 @@ def read(source: Source, report: Report) -> Dataset:
 
 def _image_names(file: VocFile) -> list[str]:
     """What the image may be called. `<path>` says more than `<filename>` where they agree."""
-    place = file.place.replace("\\", "/")
-    agree = place.rpartition("/")[2] == file.filename.replace("\\", "/")
-    return [*([file.place] if agree and "/" in place else []), file.filename, file.path.name]
+    plain = file.place.replace("\\", "/")
+    # A backslash may lead to another folder, or be part of a name.
+    agree = file.filename in (file.place.rpartition("/")[2], plain.rpartition("/")[2])
+    return [*([file.place] if agree and "/" in plain else []), file.filename, file.path.name]
 
 
 def _image_folders(path: Path) -> list[Path]:
@@ -109,7 +119,7 @@ class _Reading:
     index: CategoryIndex
     splits: Splits
     segmentation: Segmentation
-    masks: dict[str, Path]
+    masks: MaskFiles
 
     def add(self, file: VocFile, image: Path) -> None:
         """Keep one image with the objects of its file."""
@@ -118,21 +128,19 @@ class _Reading:
         if header is None:
             return
         instances = file.instances
-        if path.stem in self.masks:
-            instances = self._with_masks([*instances], path)
+        picture = self.masks.take(path)
+        found = None if picture is None else self._objects_of(picture)
+        if found is not None:
+            instances = joined(instances, found[1], gather.report)
         if file.size != header.size:
             extent = extent_of(item.box for item in instances)
             frame = gather.frame(image, file.size, extent, path, len(instances))
             if frame is not None and frame.moves:
                 instances = tuple(placed(item, frame) for item in instances)
+        if picture is not None:
+            instances = fitting(instances, header.size, picture, gather.report)
         split = self.splits.of(path) or gather.source.split_of(image)
         gather.add(Sample(image, header.size, instances, split, path, header))
-
-    def _with_masks(self, boxes: list[Instance], path: Path) -> list[Instance]:
-        """The objects of a file, with the masks of the picture that belongs to it."""
-        picture = self.masks.pop(path.stem, None)
-        found = None if picture is None else self._objects_of(picture)
-        return boxes if found is None else joined(boxes, found[1], self.gather.report)
 
     def _objects_of(self, picture: Path) -> tuple[Size, list[Instance]] | None:
         """The objects of a picture; None, reported, when it cannot be read."""
@@ -148,14 +156,15 @@ class _Reading:
     def add_masks_alone(self) -> None:
         """Keep the images whose objects stand in a picture only."""
         gather = self.gather
-        for stem, picture in sorted(self.masks.items()):
+        for picture in self.masks.left():
             found = self._objects_of(picture)
             if found is None:
                 continue
             size, items = found
             base = picture.parent.parent
             near = [base / "JPEGImages", base / "images", base]
-            image = gather.find([f"{stem}.jpg"], picture, len(items), near=near)
+            names = [f"{picture.stem}{suffix}" for suffix in (".jpg", *sorted(IMAGE_SUFFIXES))]
+            image = gather.find(names, picture, len(items), near=near)
             if image is None:
                 continue
             extent = extent_of(item.box for item in items)
@@ -163,6 +172,7 @@ class _Reading:
             if frame is not None:
                 split = self.splits.of(picture) or gather.source.split_of(image)
                 upright = tuple(placed(item, frame) for item in items)
+                upright = fitting(upright, frame.size, picture, gather.report)
                 gather.add(Sample(image, frame.size, upright, split, picture))
 
     def match_left_over(self, orphans: Sequence[_Orphan]) -> None:

@@ -7,8 +7,8 @@ belongs to none.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -38,6 +38,29 @@ def mask_files(source: Source) -> list[Path]:
 def is_mask(path: Path) -> bool:
     """Whether a picture holds numbers, not a photo."""
     return path.parent.name in (OBJECTS, KINDS)
+
+
+class MaskFiles:
+    """The pictures of objects, to be taken one by one by the files that describe their images."""
+
+    def __init__(self, files: Iterable[Path]) -> None:
+        self._by_stem: dict[str, list[Path]] = defaultdict(list)
+        for path in files:
+            self._by_stem[path.stem].append(path)
+
+    def take(self, annotation: Path) -> Path | None:
+        """The picture called like a file: the one in the same VOC folder, or the only one."""
+        same = self._by_stem.get(annotation.stem, [])
+        near = [p for p in same if p.parent.parent in annotation.parents]
+        found = near if len(near) == 1 else same
+        if len(found) != 1:
+            return None
+        same.remove(picture := found[0])
+        return picture
+
+    def left(self) -> list[Path]:
+        """What nobody took, in the order of the paths."""
+        return sorted(path for paths in self._by_stem.values() for path in paths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +163,23 @@ def joined(boxes: Sequence[Instance], masks: Sequence[Instance], report: Report)
     if alone:
         report.changed["boxes-without-mask"] += alone
     return [*result, *(masks[number] for number in sorted(free))]
+
+
+def fitting(
+    items: Sequence[Instance], size: Size, path: Path, report: Report
+) -> tuple[Instance, ...]:
+    """The objects, those with a bitmap of another size than their image without it."""
+    misfits = {i.mask.size for i in items if isinstance(i.mask, RleMask) and i.mask.size != size}
+    if not misfits:
+        return tuple(items)
+    (w, h), *_ = misfits
+    text = f"the mask is {w}x{h}, its image {size.width}x{size.height}; the boxes are kept"
+    report.add("voc.bad-mask", "error", text, path)
+    report.lost["mask-files"] += 1
+    return tuple(
+        replace(i, mask=None) if isinstance(i.mask, RleMask) and i.mask.size != size else i
+        for i in items
+    )
 
 
 def _overlaps(

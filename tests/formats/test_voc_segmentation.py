@@ -58,8 +58,11 @@ def test_the_palette_is_that_of_the_challenge() -> None:
 @pytest.mark.parametrize("kind", ["P", "RGB", "L"])
 def test_masks_alone_are_objects(tmp_path: Path, kind: str) -> None:
     two_objects(tmp_path, kind)
+    (tmp_path / "JPEGImages/a.jpg").unlink()
+    image(tmp_path / "JPEGImages/a.png")
     text(tmp_path / "ImageSets/Segmentation/val.txt", "a\n")
     result = read(tmp_path)
+    assert not result.report.findings
     assert result.format == "voc"
     (sample,) = result.dataset.samples  # the pictures of numbers are no images of their own
     assert sample.split == "val"
@@ -116,6 +119,25 @@ def test_a_damaged_picture_costs_its_masks_only(tmp_path: Path, folder: str) -> 
     (item,) = result.dataset.instances()
     assert item.mask is None
     assert [f.path for f in result.report.findings if f.code == "voc.bad-mask"] == [path]
+
+
+def test_a_picture_of_another_size_leaves_the_boxes(tmp_path: Path) -> None:
+    two_objects(tmp_path)
+    image(tmp_path / "JPEGImages/a.jpg", (60, 80))
+    voc(tmp_path / "Annotations/a.xml", "a.jpg", voc_object("cat", 8, 8, 32, 32), size=(60, 80))
+    result = read(tmp_path)
+    assert all(item.mask is None for item in result.dataset.instances())
+    (error,) = result.report.of("error")
+    assert "the mask is 100x80, its image 60x80" in error.message
+
+
+def test_pictures_of_one_name_in_two_folders(tmp_path: Path) -> None:
+    for folder in ("VOC2007", "VOC2012"):
+        two_objects(tmp_path / folder)
+        xml = tmp_path / folder / "Annotations/a.xml"
+        voc(xml, "a.jpg", voc_object("cat", 8, 8, 32, 32))
+    samples = read(tmp_path).dataset.samples
+    assert [[i.mask is None for i in s.instances] for s in samples] == [[False, False]] * 2
 
 
 def test_a_turned_box_of_rolabelimg(tmp_path: Path) -> None:
