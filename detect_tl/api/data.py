@@ -14,7 +14,10 @@ from detect_tl.core.progress import Progress
 
 @dataclass(frozen=True, slots=True)
 class FormatInfo:
-    """One annotation format. `losses`: what writing it cannot keep."""
+    """One annotation format.
+
+    losses: what writing it cannot keep. options: what reading it can be told, such as "columns".
+    """
 
     name: str
     title: str
@@ -22,6 +25,7 @@ class FormatInfo:
     reads: bool
     writes: bool
     losses: tuple[str, ...]
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +44,18 @@ class FormatsResult:
                     "reads": item.reads,
                     "writes": item.writes,
                     "losses": list(item.losses),
+                    "options": list(item.options),
                 }
                 for item in self.formats
             ]
         }
 
 
-def formats() -> FormatsResult:
-    """The annotation formats that can be read and written."""
+def formats(*names: str) -> FormatsResult:
+    """The annotation formats that can be read and written: those of these names, or all.
+
+    Raises UsageError for an unknown name.
+    """
     from detect_tl.formats.base import load_formats
 
     return FormatsResult(
@@ -59,8 +67,9 @@ def formats() -> FormatsResult:
                 reads=True,
                 writes=item.write is not None,
                 losses=tuple(item.losses.values()),
+                options=tuple(sorted(item.options)),
             )
-            for item in load_formats()
+            for item in load_formats(names or None)
         )
     )
 

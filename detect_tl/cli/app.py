@@ -107,9 +107,9 @@ def _run(call: Callable[[], Any], args: Sequence[str]) -> int:
 def app() -> None:
     """From the annotations you have to a detector that runs live.
 
-    Reads Pascal VOC, COCO, YOLO and LabelMe, starts from pretrained YOLO weights, keeps the
-    backbone frozen, trains the rest on your categories, and exports an ONNX file that has
-    proved to answer like the model that was trained.
+    Reads annotations of nearly every tool (see `detect-tl formats`), starts from pretrained YOLO
+    weights, keeps the backbone frozen, trains the rest on your categories, and exports an ONNX
+    file that has proved to answer like the model that was trained.
     """
 
 

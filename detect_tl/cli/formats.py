@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import click
+
 from detect_tl import api
 from detect_tl.api.data import FormatsResult
 from detect_tl.cli.options import verb
@@ -14,18 +16,36 @@ from detect_tl.cli.output import Output, Piece, Table, pass_output
     "formats",
     """
     detect-tl formats
+    detect-tl formats yolo voc
     detect-tl formats --json
     """,
 )
+@click.argument("names", metavar="[NAME]...", nargs=-1)
 @pass_output
-def command(console: Output) -> None:
-    """List the annotation formats that are understood, built in and from plug-ins."""
-    console.show(api.formats(), _describe)
+def command(console: Output, names: tuple[str, ...]) -> None:
+    """List the annotation formats that are understood, built in and from plug-ins.
+
+    Says which can be written too, and what each of these cannot keep; a conversion counts how
+    often that happened. With NAMES, only these formats.
+    """
+    console.show(api.formats(*names), _describe)
 
 
 def _describe(result: FormatsResult) -> Iterator[Piece]:
     rows = [
-        (item.name, item.title, "yes" if item.writes else "no", item.description)
+        (
+            item.name,
+            item.title,
+            "read, written" if item.writes else "read",
+            item.description,
+        )
         for item in result.formats
     ]
-    yield Table(("name", "format", "written too", "what it is"), rows)
+    yield Table(("name", "format", "can be", "what it is"), rows)
+    for item in result.formats:
+        if item.options:
+            yield f"{item.title} understands {', '.join(f'--{name}' for name in item.options)}."
+    for item in result.formats:
+        if item.losses:
+            yield f"\nWhat {item.title} cannot keep when it is written:"
+            yield from (f"  - {loss}" for loss in item.losses)
