@@ -152,7 +152,14 @@ def check(
     limits = Limits() if imgsz is None else Limits(imgsz=imgsz)
     options = ReadOptions(from_format, annotations, columns, follow_links)
     read = read_dataset(Path(data), options=options)
-    found = check_dataset(read.dataset, progress, decode=decode, limits=limits, selection=selection)
+    found = check_dataset(
+        read.dataset,
+        progress,
+        decode=decode,
+        limits=limits,
+        selection=selection,
+        reading=read.report,
+    )
     noticed = [f for f in read.report.findings if selection.wants(f.code)]
     report = read.report
     report.findings = [*noticed, *found.findings]

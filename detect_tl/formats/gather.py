@@ -117,14 +117,14 @@ class Gatherer:
         if frame.note == "turned":
             self.report.changed["objects-turned-by-exif"] += objects
             text = f"{sizes} with its EXIF orientation applied; coordinates were turned with it"
-            self.report.add("image.exif-rotated", "info", text, annotation)
+            self.report.add("image.exif-rotated", "info", text, annotation, image=image)
         elif frame.note == "scaled":
             self.report.changed["objects-scaled-to-image"] += objects
             text = f"{sizes}; coordinates were scaled with it"
-            self.report.add("image.size-mismatch", "warning", text, annotation)
+            self.report.add("image.size-mismatch", "warning", text, annotation, image=image)
         else:
             text = f"{sizes}; coordinates were kept as they are"
-            self.report.add("image.size-mismatch", "warning", text, annotation)
+            self.report.add("image.size-mismatch", "warning", text, annotation, image=image)
 
     def add(self, sample: Sample) -> None:
         """Keep a sample; one that describes an image again is merged with the first."""

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from detect_tl.api import check
 from detect_tl.core.dataset import Category, Dataset, Instance, Sample
 from detect_tl.core.geometry import Box, Size
 from detect_tl.core.image_header import read_header
 from detect_tl.curate.checks import Limits, Selection, check_dataset
 from tests.curate.test_duplicates import picture
-from tests.formats.makers import image
+from tests.formats.makers import image, voc, voc_object
 
 SIZE = Size(100, 80)
 GOOD = Box(10, 10, 30, 30)
@@ -153,6 +154,31 @@ def test_a_leak_names_one_image_of_every_split_first(tmp_path: Path) -> None:
         "the same image is in several splits "
         "(0.png in train, 6.png in val, 1.png in train, 2.png in train and 4 more)"
     )
+
+
+def test_augmented_copies_of_one_original_in_several_splits(tmp_path: Path) -> None:
+    names = [f"{stem}_jpg.rf.{mark * 32}.jpg" for stem, mark in ("aA", "aB", "bC", "bD", "cE")]
+    splits = ["train", "val", "train", "train", "test"]
+    samples = [
+        Sample(image(tmp_path / name), SIZE, (), split)
+        for name, split in zip(names, splits, strict=True)
+    ]
+    report = check_dataset(dataset(*samples), selection=Selection(("split.same-original",)))
+    (finding,) = report.findings
+    assert f"({names[0]} in train, {names[1]} in val)" in finding.message
+
+
+def test_objects_that_reading_has_turned_are_not_called_upright(tmp_path: Path) -> None:
+    """Two tools annotated three telephone pictures; the sizes that they give tell which frame."""
+    for k, size in enumerate([(100, 80), (80, 100), (80, 100)]):
+        image(tmp_path / f"{k}.jpg", (100, 80), 6)
+        voc(tmp_path / f"{k}.xml", f"{k}.jpg", voc_object("cat", 5, 5, 40, 60), size=size)
+    found = check(tmp_path, only=["image"]).report
+    assert found.by_code() == {"image.exif-upright": 2, "image.exif-rotated": 1}
+    assert {f.image.name for f in found.findings if f.code == "image.exif-upright" and f.image} == {
+        "1.jpg",
+        "2.jpg",
+    }
 
 
 def test_missing_files_are_said_once_and_stop_nothing(tmp_path: Path) -> None:

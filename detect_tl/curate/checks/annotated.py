@@ -9,7 +9,6 @@ import numpy as np
 from detect_tl.curate.checks.base import Need, Note, check
 from detect_tl.curate.checks.limits import Limits
 from detect_tl.curate.checks.snapshot import Snapshot
-from detect_tl.curate.duplicates import alike
 from detect_tl.curate.rules import place_of
 
 # Fewer annotated images are no crowd to stand out from.
@@ -87,9 +86,7 @@ def density(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
 )
 def inherited(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """An image with exactly the objects of another one, though the pictures differ."""
-    looks = snapshot.contents
-    if snapshot.facts:
-        looks = alike([facts.print for facts in snapshot.facts], looks, limits.alike)
+    looks = snapshot.looks(limits.alike) if snapshot.facts else snapshot.contents
     first: dict[bytes, int] = {}
     for place, key in _keys(snapshot):
         model = first.setdefault(key, place)

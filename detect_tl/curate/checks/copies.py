@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 
@@ -10,9 +11,10 @@ from detect_tl.core.findings import Finding
 from detect_tl.curate.checks.base import Need, Note, check
 from detect_tl.curate.checks.limits import Limits
 from detect_tl.curate.checks.snapshot import Snapshot
-from detect_tl.curate.duplicates import alike
 
 _MOST_NAMES = 4
+# "cat_jpg.rf.<hash>.jpg" is one of the pictures that were made of cat.jpg.
+_ROBOFLOW = re.compile(r"(.+)\.rf\.[0-9A-Za-z]{16,64}\.\w+")
 _SAME = {
     "image.duplicate": "the same image as",
     "split.leak": "the same image is in several splits",
@@ -75,6 +77,21 @@ def near_leak(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
             yield _leak_note("images in several splits look alike", group)
 
 
+@check(
+    "split.same-original",
+    "warning",
+    "The model is tested on pictures that it was trained on in another shape; scores are too good.",
+)
+def same_original(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
+    """Images of several splits that Roboflow made of one original, by turning, cutting, tinting."""
+    del limits
+    there = [sample for sample in snapshot.samples if _ROBOFLOW.fullmatch(sample.image.name)]
+    originals = [_ROBOFLOW.sub(r"\1", sample.image.name) for sample in there]
+    for group in _groups(there, originals):
+        if _crosses(group):
+            yield _leak_note("several splits hold images of one original", group)
+
+
 def repeated(samples: Sequence[Sample], contents: Sequence[Hashable]) -> Iterator[Finding]:
     """Findings for the images that are equal, as the checks name them.
 
@@ -88,10 +105,8 @@ def repeated(samples: Sequence[Sample], contents: Sequence[Hashable]) -> Iterato
 
 def _alike_groups(snapshot: Snapshot, limits: Limits) -> Iterator[list[Sample]]:
     """Groups of images that look alike and are not all equal."""
-    prints = [facts.print for facts in snapshot.facts]
-    looks = alike(prints, snapshot.contents, limits.alike)
     equal = dict(zip((s.image for s in snapshot.samples), snapshot.contents, strict=True))
-    for group in _groups(snapshot.samples, looks):
+    for group in _groups(snapshot.samples, snapshot.looks(limits.alike)):
         if len({equal[sample.image] for sample in group}) > 1:
             yield group
 
@@ -133,4 +148,4 @@ def _listed(samples: Sequence[Sample], name: Callable[[Sample], str]) -> str:
     return f"{words} and {more} more" if more > 0 else words
 
 
-CHECKS = (duplicate, leak, near_duplicate, near_leak)
+CHECKS = (duplicate, leak, near_duplicate, near_leak, same_original)

@@ -88,9 +88,12 @@ def extension_lies(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
 def exif_upright(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """An image stored turned, with its objects drawn on the upright picture."""
     for place, facts in enumerate(snapshot.facts):
-        if facts.orientation != 1 and not _on_stored_frame(snapshot, place, limits.border):
+        sample = snapshot.samples[place]
+        if facts.orientation == 1 or sample.image in snapshot.turned:
+            continue
+        if not _on_stored_frame(snapshot, place, limits.border):
             text = f"stored turned (EXIF orientation {facts.orientation}), annotated upright"
-            yield _note(text, snapshot.samples[place])
+            yield _note(text, sample)
 
 
 @check(

@@ -26,15 +26,17 @@ def check_dataset(
     decode: bool = True,
     limits: Limits | None = None,
     selection: Selection = ALL,
+    reading: Report | None = None,
 ) -> Report:
     """Run the checks of a selection.
 
     decode: whether to decode every image, on all cores, and not only look at both its ends; without
     it, images that look alike are not looked for.
+    reading: what was noticed when the data set was read, which checks need not repeat.
     """
     progress = progress or Silent()
     checks = selection.checks(decode=decode)
-    snapshot = _look_up(dataset, checks, progress, decode=decode)
+    snapshot = _look_up(dataset, checks, progress, reading or Report(), decode=decode)
     report = Report()
     for each in track(progress, checks, "Checking"):
         report.extend(run_check(each, snapshot, limits or Limits()))
@@ -51,7 +53,7 @@ def run_check(each: Check, snapshot: Snapshot, limits: Limits) -> Iterator[Findi
 
 
 def _look_up(
-    dataset: Dataset, checks: Sequence[Check], progress: Progress, *, decode: bool
+    dataset: Dataset, checks: Sequence[Check], progress: Progress, reading: Report, *, decode: bool
 ) -> Snapshot:
     """The data set with what these checks need to know of its images."""
     need = reduce(or_, (each.need for each in checks), Need.NOTHING)
@@ -59,7 +61,8 @@ def _look_up(
     look = Need.FILES | Need.PIXELS
     facts = facts_of(images, progress, decode=decode) if need & look else []
     contents = _contents(dataset, progress) if Need.CONTENTS in need else []
-    return snapshot_of(dataset, facts, contents)
+    turned = {f.image for f in reading.findings if f.code == "image.exif-rotated" and f.image}
+    return snapshot_of(dataset, facts, contents, frozenset(turned))
 
 
 def _contents(dataset: Dataset, progress: Progress) -> list[Hashable]:

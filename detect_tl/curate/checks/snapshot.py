@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from detect_tl.core.dataset import Dataset, Sample
 from detect_tl.core.geometry import Box
 from detect_tl.curate.checks.image_facts import ImageFacts
 from detect_tl.curate.checks.rings import Rings
+from detect_tl.curate.duplicates import alike
 
 Boxes = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -25,7 +27,8 @@ class Snapshot:
 
     table: the objects as columns. starts: (S + 1,), where the objects of an image begin.
     facts: of every image file; contents: a value per image, equal for equal files. Both are empty
-    when no check asked for them.
+        when no check asked for them.
+    turned: images whose objects were drawn on the stored picture, and turned while reading.
     """
 
     dataset: Dataset
@@ -33,6 +36,8 @@ class Snapshot:
     starts: Index
     facts: Sequence[ImageFacts] = ()
     contents: Sequence[Hashable] = ()
+    turned: frozenset[Path] = frozenset()
+    _looks: dict[int, Sequence[Hashable]] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def samples(self) -> tuple[Sample, ...]:
@@ -101,6 +106,16 @@ class Snapshot:
         """The outlines of all objects."""
         return Rings.of(self.table)
 
+    def looks(self, most: int) -> Sequence[Hashable]:
+        """A value per image, equal for those that look alike and for equal files.
+
+        most: bits of 64 in which they may differ, see `similar_groups`.
+        """
+        if most not in self._looks:
+            prints = [facts.print for facts in self.facts]
+            self._looks[most] = alike(prints, self.contents, most)
+        return self._looks[most]
+
     @cached_property
     def splits(self) -> list[str]:
         """The split of every image; what the source leaves open goes to train."""
@@ -123,7 +138,8 @@ def snapshot_of(
     dataset: Dataset,
     facts: Sequence[ImageFacts] = (),
     contents: Sequence[Hashable] = (),
+    turned: frozenset[Path] = frozenset(),
 ) -> Snapshot:
     """Put the objects of a data set into arrays; those of one table are not copied."""
     table, starts = gathered([sample.instances for sample in dataset.samples])
-    return Snapshot(dataset, table, starts, facts, contents)
+    return Snapshot(dataset, table, starts, facts, contents, turned)
