@@ -14,8 +14,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from detect_tl.core.columns import Rows
-from detect_tl.core.dataset import Dataset, Instance
+from detect_tl.core.columns import gathered
+from detect_tl.core.dataset import Dataset
 
 _GRID = 24
 _MOST_SIZES = 8
@@ -55,17 +55,18 @@ class Figures:
 
 def figures(dataset: Dataset) -> Figures:
     """Measure the boxes of a data set, as far as they lie in their images."""
-    counts = np.asarray([len(sample.instances) for sample in dataset.samples], np.int64)
+    table, starts = gathered([sample.instances for sample in dataset.samples])
+    boxes, counts = table.box, np.diff(starts)
     sizes = np.asarray([sample.size for sample in dataset.samples], np.float64).reshape(-1, 2)
-    blocks = [boxes_of(sample.instances) for sample in dataset.samples]
-    boxes = np.concatenate([np.zeros((0, 4)), *blocks])
     limits = np.repeat(np.tile(sizes, 2), counts, axis=0)
     inside = np.clip(np.nan_to_num(boxes, nan=0.0, posinf=0.0, neginf=0.0), 0, limits)
     width, height = (inside[:, 2:] - inside[:, :2]).T
     kept = (width > 0) & (height > 0)
     share = width[kept] * height[kept] / (limits[kept, 0] * limits[kept, 1])
-    frequent = Counter((int(w), int(h)) for w, h in sizes).most_common()
-    frequent.sort(key=lambda found: (-found[1], found[0]))
+    frequent = sorted(
+        Counter(sample.size for sample in dataset.samples).items(),
+        key=lambda found: (-found[1], found[0]),
+    )
     return Figures(
         _lengths(np.sqrt(share)),
         _ratios(width[kept] / height[kept]),
@@ -78,14 +79,6 @@ def figures(dataset: Dataset) -> Figures:
         _heat(inside[kept] / limits[kept]),
         int((~kept).sum()),
     )
-
-
-def boxes_of(instances: Sequence[Instance]) -> NDArray[np.float64]:
-    """(n, 4) xyxy, without making the objects that stand in columns."""
-    if isinstance(instances, Rows):
-        block: NDArray[np.float64] = instances.table.box[instances.start : instances.stop]
-        return block
-    return np.asarray([item.box for item in instances], np.float64).reshape(-1, 4)
 
 
 def _lengths(values: NDArray[np.float64]) -> tuple[Bar, ...]:
@@ -145,10 +138,11 @@ def _heat(boxes: NDArray[np.float64]) -> tuple[tuple[float, ...], ...]:
 
     Summed by the corners: each adds a rectangle, and all are filled in one pass over the grid.
     """
-    corners = np.zeros((_GRID + 1, _GRID + 1))
+    side = _GRID + 1
+    corners = np.zeros(side * side)
     x1, y1 = np.floor(boxes[:, :2] * _GRID).astype(int).T
     x2, y2 = np.ceil(boxes[:, 2:] * _GRID).astype(int).T
     for sign, rows, columns in ((1, y1, x1), (-1, y1, x2), (-1, y2, x1), (1, y2, x2)):
-        np.add.at(corners, (rows, columns), sign)
-    covered = corners.cumsum(axis=0).cumsum(axis=1)[:_GRID, :_GRID]
+        corners += sign * np.bincount(rows * side + columns, minlength=side * side)
+    covered = corners.reshape(side, side).cumsum(axis=0).cumsum(axis=1)[:_GRID, :_GRID]
     return tuple(tuple(row) for row in (covered / max(covered.max(), 1)).tolist())

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from detect_tl.core.columns import Rows, table_of
 from detect_tl.core.dataset import Category, Dataset, Instance, Sample
 from detect_tl.core.findings import Finding
 from detect_tl.core.geometry import Box, PolygonMask, Size, box_ring
@@ -86,6 +88,26 @@ def test_sizes_of_images_the_frequent_first() -> None:
     assert [bar.count for bar in made.sizes] == [2] * 8
     assert made.more_sizes == 4
     assert made.sizes[0].label == "10 × 7"
+
+
+@given(st.lists(st.integers(0, 4), max_size=6), st.randoms(use_true_random=False))
+def test_objects_in_columns_give_the_same_figures(lengths: list[int], chance: Random) -> None:
+    boxes = [
+        Box(x, y, x + chance.uniform(1, 60), y + chance.uniform(1, 60))
+        for x, y in ((chance.uniform(0, 150), chance.uniform(0, 80)) for _ in range(sum(lengths)))
+    ]
+    items = [Instance(0, box) for box in boxes]
+    table = table_of(items)
+    starts = [sum(lengths[:k]) for k in range(len(lengths))]
+    pairs = list(zip(starts, lengths, strict=True))
+    chance.shuffle(pairs)  # rows need not follow one another
+    plain = [Sample(Path("a"), SIZE, tuple(items[a : a + n])) for a, n in pairs]
+    columns = [
+        sample if chance.random() < 0.2 else replace(sample, instances=Rows(table, a, a + n))
+        for sample, (a, n) in zip(plain, pairs, strict=True)
+    ]
+    made = [figures(Dataset((Category("a"),), tuple(s))) for s in (plain, columns)]
+    assert made[0] == made[1]
 
 
 def test_an_empty_data_set_has_figures() -> None:
