@@ -34,7 +34,9 @@ class_names = (
     | st.just(["~", "a: b", "0x10", "x" * 200])
 )
 stems = words.map(lambda word: word.replace("/", "_").strip(" ."))
-file_stems = (stems | stems.map(lambda s: f"-{s}")).filter(bool)
+# As long as `convert` lets them be, in bytes.
+long_stems = st.sampled_from(["x" * 190, "\N{SNOWMAN}" * 64])
+file_stems = (stems | stems.map(lambda s: f"-{s}")).filter(bool) | long_stems
 
 
 @st.composite
@@ -56,7 +58,7 @@ def masks(draw: st.DrawFn, size: Size) -> Mask:
     parts = tuple(draw(st.lists(blobs(size), min_size=1, max_size=3)))
     middle = parts[0].mean(axis=0)
     holes = ((parts[0] - middle) * 0.3 + middle,) if draw(st.booleans()) else ()
-    mask = PolygonMask(parts[:1] if holes else parts, holes)
+    mask = PolygonMask(parts, holes)
     return bitmap_to_rle(draw_mask(mask, size)) if draw(st.integers(0, 3)) == 0 else mask
 
 
