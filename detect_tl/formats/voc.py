@@ -35,7 +35,7 @@ from detect_tl.formats.voc_splits import Splits, read_splits
 from detect_tl.formats.voc_write import LOSSES, write
 
 _ROOT = re.compile(rb"<annotation[\s>]")
-_LABELME_XML = re.compile(rb"<polygon>\s*(<username>|<pt>)")
+_LABELME_XML = re.compile(rb"<polygon>\s*(<username>|<pt>)|<segm>|<imagesize>|<sourceAnnotation>")
 
 
 def sniff(source: Source) -> Sniff:

@@ -205,6 +205,20 @@ def seed_labelme(root: Path) -> None:
     labelme(root / "b.json", "b.jpg", shapes[:1])
 
 
+def seed_labelme_web(root: Path) -> None:
+    images(root)
+    points = "".join(f"<pt><x>{x}</x><y>{y}</y></pt>" for x, y in OUTLINE)
+    kinds = ("", "<type>bounding_box</type><occluded>yes</occluded>")
+    for name in "ab":
+        objects = "".join(
+            f"<object><name>{label}</name>{kind}<polygon>{points}</polygon></object>\n"
+            for label, kind in zip(("cat", "dog"), kinds, strict=True)
+        )
+        size = "<imagesize><nrows>80</nrows><ncols>100</ncols></imagesize>"
+        head = f"<annotation><filename>{name}.jpg</filename>"
+        text(root / f"{name}.xml", f"{head}{objects}{size}</annotation>\n")
+
+
 def seed_masks(root: Path) -> None:
     for name in ("a", "b"):
         image(root / f"images/{name}.jpg", SIZE)
