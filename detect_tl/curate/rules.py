@@ -35,6 +35,11 @@ def show(box: Box) -> str:
     return f"[{', '.join(f'{v:g}' for v in box)}]"
 
 
+def counted(number: int, thing: str) -> str:
+    """ "1 object", "2 objects"."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 def place_of(sample: Sample) -> Path:
     """The file that a finding about an object points to."""
     return sample.annotation or sample.image

@@ -39,7 +39,7 @@ def test_findings_are_grouped_and_the_consequence_is_told_once(run: Run, messy: 
     )
     assert lines[start + 4] == "    … and 1 more"
     assert any(line.startswith("error: box.outside. ") for line in lines[:start])
-    assert "'cat' (9 objects), 'cats' (1 objects)" in done.stdout
+    assert "'cat' (9 objects), 'cats' (1 object)" in done.stdout
     assert lines[-1].startswith("10 images, 10 objects: 1 error, ")
 
 

@@ -32,13 +32,13 @@ def test_unused_duplicate_and_nameless_classes() -> None:
     counts = [("cat", 3), ("dog", 0), ("cat", 2), (" ", 1)]
     assert messages(counts, "class.unused") == ["class 'dog' has no object"]
     assert messages(counts, "class.duplicate") == ["class 'cat' is declared 2 times"]
-    assert messages(counts, "class.nameless") == ["class 3 has no name (1 objects)"]
+    assert messages(counts, "class.nameless") == ["class 3 has no name (1 object)"]
     assert messages(counts, "class.case-variant") == []
 
 
 def test_names_that_differ_in_case_or_spaces() -> None:
     (text,) = messages([("cat", 3), ("Cat ", 1), ("dog", 1)], "class.case-variant")
-    assert text == "'cat' (3 objects), 'Cat ' (1 objects) differ in case or spaces only"
+    assert text == "'cat' (3 objects), 'Cat ' (1 object) differ in case or spaces only"
     assert messages([("cat", 3), ("Cat ", 1)], "class.similar") == []  # said once
 
 

@@ -123,7 +123,7 @@ def test_no_close_pair_is_missed(seed: int, count: int, most: int, noise: float)
         assert partition(labels) == brute(coarse, fine, most, finest)
 
 
-@pytest.mark.parametrize("count", [3000, 9000])
+@pytest.mark.parametrize("count", [3000, 5000])
 def test_a_film_of_frames_is_one_group(count: int) -> None:
     """More pairs than could be held: each frame is like each other."""
     random = np.random.default_rng(0)
@@ -153,7 +153,7 @@ def test_real_photos_are_all_different(shared: Path, folder: str) -> None:
 
 
 def test_copies_of_real_photos_are_found(shared: Path, tmp_path: Path) -> None:
-    for path in sorted((shared / "data/coco_coco128_0hye/train2017").glob("*.jpg"))[:12]:
+    for path in sorted((shared / "data/coco_coco128_0hye/train2017").glob("*.jpg"))[:6]:
         with Image.open(path) as opened:
             photo = opened.convert("RGB")
         w, h = photo.size
@@ -162,9 +162,9 @@ def test_copies_of_real_photos_are_found(shared: Path, tmp_path: Path) -> None:
         rough = Image.open(data)
         copies = [
             path,
-            stored(tmp_path / f"{path.stem}-half.png", photo.resize((w // 2, h // 2))),
-            stored(tmp_path / f"{path.stem}-rough.png", rough),
-            stored(tmp_path / f"{path.stem}-dark.png", ImageEnhance.Brightness(photo).enhance(0.6)),
-            stored(tmp_path / f"{path.stem}-cut.png", photo.crop((w // 99, h // 99, w, h))),
+            stored(tmp_path / f"{path.stem}-half.jpg", photo.resize((w // 2, h // 2))),
+            stored(tmp_path / f"{path.stem}-rough.jpg", rough),
+            stored(tmp_path / f"{path.stem}-dark.jpg", ImageEnhance.Brightness(photo).enhance(0.6)),
+            stored(tmp_path / f"{path.stem}-cut.jpg", photo.crop((w // 99, h // 99, w, h))),
         ]
         assert partition(similar_groups(copies)) == [[0, 1, 2, 3, 4]], path.name

@@ -9,7 +9,7 @@ import numpy as np
 from detect_tl.curate.checks.base import Need, Note, check
 from detect_tl.curate.checks.limits import Limits
 from detect_tl.curate.checks.snapshot import Snapshot
-from detect_tl.curate.rules import place_of
+from detect_tl.curate.rules import counted, place_of
 
 # Fewer annotated images are no crowd to stand out from.
 _LEAST_IMAGES = 20
@@ -73,7 +73,7 @@ def density(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     for place in annotated[np.abs(roots - middle) > limits.density * spread].tolist():
         sample = snapshot.samples[place]
         usual = f"half of the images have {middle**2:.0f} or fewer"
-        text = f"{sample.image.name} has {counts[place]} objects, {usual}"
+        text = f"{sample.image.name} has {counted(int(counts[place]), 'object')}, {usual}"
         yield Note(text, place_of(sample), sample.image)
 
 
@@ -93,8 +93,8 @@ def inherited(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
         if model == place or looks[model] == looks[place]:
             continue
         sample, other = snapshot.samples[place], snapshot.samples[model]
-        count = len(sample.instances)
-        text = f"{sample.image.name}: its {count} objects are exactly those of {other.image.name}"
+        those = counted(len(sample.instances), "object")
+        text = f"{sample.image.name} has exactly the {those} of {other.image.name}"
         yield Note(text, place_of(sample), sample.image)
 
 

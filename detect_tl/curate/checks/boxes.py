@@ -173,9 +173,9 @@ def _fractions(snapshot: Snapshot) -> NDArray[np.bool_]:
     """(N,) whether all boxes of an image lie in its first pixel, and not on whole pixels."""
     within = ((snapshot.boxes >= 0) & (snapshot.boxes <= 1)).all(axis=1) & snapshot.proper
     large = (snapshot.sizes >= _LEAST_SIDE).all(axis=1)
-    pixels = np.bincount(snapshot.owner[~within], minlength=len(large)) > 0
+    pixels = np.bincount(snapshot.owner[~within], minlength=len(snapshot.samples)) > 0
     parts = (snapshot.boxes != snapshot.boxes.round()).any(axis=1)
-    broken = np.bincount(snapshot.owner[parts], minlength=len(large)) > 0
+    broken = np.bincount(snapshot.owner[parts], minlength=len(snapshot.samples)) > 0
     return within & (large & ~pixels & broken)[snapshot.owner]
 
 

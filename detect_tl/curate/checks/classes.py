@@ -12,7 +12,7 @@ from detect_tl.curate.checks.limits import Limits
 from detect_tl.curate.checks.objects import notes_at
 from detect_tl.curate.checks.snapshot import Snapshot
 from detect_tl.curate.checks.spelling import one_letter_apart, singular
-from detect_tl.curate.rules import variants
+from detect_tl.curate.rules import counted, variants
 
 
 @check("class.unknown", "error", "The object cannot be trained; training stops, or drops it.")
@@ -49,7 +49,9 @@ def nameless(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     del limits
     for index, name in enumerate(snapshot.names):
         if not name.strip():
-            yield Note(f"class {index} has no name ({snapshot.per_class[index]} objects)")
+            yield Note(
+                f"class {index} has no name ({counted(int(snapshot.per_class[index]), 'object')})"
+            )
 
 
 @check("class.case-variant", "warning", "One class is taught as two. Conversion merges them.")
@@ -92,7 +94,7 @@ def few(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """A class with very few objects."""
     for name, count in zip(snapshot.names, snapshot.per_class.tolist(), strict=True):
         if 0 < count < limits.few:
-            yield Note(f"class {name!r} has {count} objects")
+            yield Note(f"class {name!r} has {counted(count, 'object')}")
 
 
 @check(
@@ -119,7 +121,9 @@ def imbalance(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
 
 def _counted(snapshot: Snapshot, indices: list[int]) -> str:
     counts = snapshot.per_class
-    return ", ".join(f"{snapshot.names[k]!r} ({counts[k]} objects)" for k in indices)
+    return ", ".join(
+        f"{snapshot.names[k]!r} ({counted(int(counts[k]), 'object')})" for k in indices
+    )
 
 
 CHECKS = (unknown, unused, duplicate, nameless, case_variant, similar, few, imbalance)

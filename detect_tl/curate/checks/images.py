@@ -11,6 +11,7 @@ from detect_tl.curate.checks.base import Need, Note, check
 from detect_tl.curate.checks.image_facts import Damage, ImageFacts
 from detect_tl.curate.checks.limits import Limits
 from detect_tl.curate.checks.snapshot import Snapshot
+from detect_tl.curate.rules import counted
 
 # Extensions under which a format is looked for, by Pillow's name of the format.
 _SUFFIXES = {
@@ -261,7 +262,7 @@ def _of_mode(snapshot: Snapshot, words: dict[str, str]) -> Iterator[Note]:
 def _damaged(snapshot: Snapshot, kind: Damage) -> Iterator[Note]:
     for sample, facts in zip(snapshot.samples, snapshot.facts, strict=True):
         if facts.damage == kind:
-            yield _note(f"{facts.reason}; {len(sample.instances)} objects on it", sample)
+            yield _note(f"{facts.reason}; {counted(len(sample.instances), 'object')} on it", sample)
 
 
 def _sound(snapshot: Snapshot) -> Iterator[tuple[Sample, ImageFacts]]:

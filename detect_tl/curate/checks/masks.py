@@ -17,7 +17,7 @@ from detect_tl.curate.checks.objects import note_at
 from detect_tl.curate.checks.pairs import iou
 from detect_tl.curate.checks.rings import Index, Rings
 from detect_tl.curate.checks.snapshot import Snapshot
-from detect_tl.curate.rules import show
+from detect_tl.curate.rules import counted, show
 
 # Rings that one thread takes at once.
 _BLOCK = 20_000
@@ -54,7 +54,7 @@ def too_few_points(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
         if not mask.parts:
             found.append((row, 0))
     for row, count in sorted(found):
-        yield note_at(snapshot, row, f"an outline of {count} points")
+        yield note_at(snapshot, row, f"an outline of {counted(count, 'point')}")
 
 
 @check(

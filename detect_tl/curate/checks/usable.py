@@ -9,7 +9,7 @@ from detect_tl.core.errors import DataError
 from detect_tl.core.findings import Finding, Report, Severity
 from detect_tl.core.image_header import read_header
 from detect_tl.core.progress import Progress, track
-from detect_tl.curate.rules import LEAST_SIDE
+from detect_tl.curate.rules import LEAST_SIDE, counted
 
 
 def drop_unusable(dataset: Dataset, report: Report, progress: Progress) -> Dataset:
@@ -48,5 +48,6 @@ def _look(sample: Sample) -> Iterator[Finding]:
 
 
 def _finding(code: str, severity: Severity, text: str, sample: Sample) -> Finding:
-    message = f"{text}; {len(sample.instances)} objects on it" if severity == "error" else text
+    objects = counted(len(sample.instances), "object")
+    message = f"{text}; {objects} on it" if severity == "error" else text
     return Finding(code, severity, message, sample.image, None, sample.image)
