@@ -82,7 +82,9 @@ def _draw(image: Image, item: Instance, size: Size, scale: float) -> None:
         x1, y1, x2, y2 = (max(round(v * scale), 0) for v in item.box)
         inside[y1:y2, x1:x2] = True
         _tint(image, inside & _hatched(image), colour)
-    start, end = _fixed(np.asarray([item.box[:2], item.box[2:]]), scale).tolist()
+    # The frame runs through the outermost pixels of the box, half a pixel inside of its edges.
+    corners = np.asarray([item.box[:2], item.box[2:]])
+    start, end = _fixed(corners + np.asarray([[0.5], [-0.5]]) / scale, scale).tolist()
     # Beside an outline the box only says where the annotation has it.
     line = 1 if mask is not None else thick
     cv2.rectangle(image, start, end, colour, line, cv2.LINE_AA, _FINE)
