@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from detect_tl.core.errors import UsageError
 from detect_tl.core.findings import Finding, Report, Severity
 from detect_tl.core.progress import Progress
+
+if TYPE_CHECKING:
+    from detect_tl.formats.detect import ReadResult
 
 _ORDER: tuple[Severity, ...] = ("error", "warning", "info")
 
@@ -132,6 +136,7 @@ def check(
     imgsz: int | None = None,
     decode: bool = True,
     strict: bool = False,
+    page: str | Path | None = None,
     progress: Progress | None = None,
 ) -> CheckResult:
     """Read annotations and look for mistakes in them; nothing is changed.
@@ -141,6 +146,7 @@ def check(
     imgsz: side in pixels to which training will scale images, to tell what is tiny then.
     decode: False only looks at both ends of image files; images that look alike are not found.
     strict: whether warnings count as errors.
+    page: an .html file to write, with plots, and a picture of what each finding is about.
 
     Raises DataError when the annotations cannot be read at all, UsageError for an unknown id.
     """
@@ -148,6 +154,7 @@ def check(
     from detect_tl.formats.detect import read_dataset
     from detect_tl.formats.options import ReadOptions
 
+    target = None if page is None else _page_file(Path(page))
     selection = Selection(tuple(only), tuple(skip))
     limits = Limits() if imgsz is None else Limits(imgsz=imgsz)
     options = ReadOptions(from_format, annotations, columns, follow_links)
@@ -163,6 +170,8 @@ def check(
     noticed = [f for f in read.report.findings if selection.wants(f.code)]
     report = read.report
     report.findings = [*noticed, *found.findings]
+    if target is not None:
+        _write_page(target, Path(data), read)
     return CheckResult(
         Path(data),
         read.format,
@@ -173,6 +182,36 @@ def check(
         {code: words for code in report.by_code() if (words := consequence_of(code))},
         strict,
     )
+
+
+def _page_file(path: Path) -> Path:
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(
+            f"the report is a page, and {path.name} is none by its name",
+            hint=f"Name it {path.stem or 'report'}.html.",
+        )
+    return path
+
+
+def _write_page(target: Path, data: Path, read: ReadResult) -> None:
+    from detect_tl import __version__
+    from detect_tl.curate.report import Page, write_report
+
+    root = data if data.is_dir() else data.parent
+    if any(sample.image.is_absolute() for sample in read.dataset.samples[:1]):
+        root = root.resolve()
+    said = Page(
+        title=data.resolve().name,
+        task=read.dataset.natural_task,
+        format=read.format,
+        explanation=read.explanation,
+        split_reason="",
+        version=__version__,
+        report=read.report.relative_to(root),
+        root=root,
+        elsewhere="detect-tl check --json",
+    )
+    write_report(target, read.dataset, said)
 
 
 def check_list(ids: Sequence[str] = ()) -> CheckListResult:

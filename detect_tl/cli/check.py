@@ -28,6 +28,7 @@ _IDS = CommaList("ID,ID")
     detect-tl check my-pictures
     detect-tl check datasets/mine --strict --json
     detect-tl check my-pictures --only box,split.leak --skip box.tiny
+    detect-tl check my-pictures --report check.html
     detect-tl check --list
     detect-tl check --explain box.duplicate
     """,
@@ -43,6 +44,13 @@ _IDS = CommaList("ID,ID")
 )
 @click.option(
     "--fast", is_flag=True, help="Do not decode images, nor look for those that look alike."
+)
+@click.option(
+    "--report",
+    "page",
+    type=PATH,
+    metavar="FILE.html",
+    help="Write a page too: plots, and a picture of what each finding is about.",
 )
 @click.option("--list", "listed", is_flag=True, help="Show all checks, and check nothing.")
 @click.option("--explain", metavar="ID", help="Show what one check looks for, and why.")
