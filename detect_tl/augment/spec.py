@@ -56,7 +56,9 @@ class Augmentation:
         """The file that `parse` reads back as an equal value."""
         import yaml
 
-        text: str = yaml.safe_dump(_plain(self.as_json()), sort_keys=False, allow_unicode=True)
+        text: str = yaml.safe_dump(
+            _plain(self.as_json()), sort_keys=False, allow_unicode=True, default_flow_style=None
+        )
         return text
 
     @classmethod

@@ -30,7 +30,7 @@ MOST_FINDINGS = 100
 _LONGEST = 360
 _MOST_OBJECTS = 200  # more outlines would hide the picture, and fill the page
 _MARGIN = 0.8  # of the longer side of a box, on every side of it
-_LEAST = 1 / 8  # of the image is always shown, so that one sees where in it something is
+_LEAST = 1 / 3  # of the image is always shown, so that one sees where in it something is
 _SEVERITIES = ("error", "warning", "info")
 _COLOURS = {"error": "#ff3b4e", "warning": "#ffb000", "info": "#3ea6ff"}
 
