@@ -174,7 +174,7 @@ class _File:
 
 def _spelled(name: str) -> list[str]:
     """What the file of an image may be called: CVAT gives frames of a video without an ending."""
-    if Path(name).suffix.lower() in IMAGE_SUFFIXES:
+    if not name or Path(name).suffix.lower() in IMAGE_SUFFIXES:
         return [name]
     return [*(f"{name}{suffix}" for suffix in (".PNG", ".png", ".jpg", ".jpeg")), name]
 
