@@ -62,7 +62,7 @@ class OrItsText:
 
 
 def from_cvat(item: Instance, task: Task) -> Instance | None:
-    attributes = {name: OrItsText(value) for name, value in item.attributes.items()}
+    attributes = {k: OrItsText(v) for k, v in item.attributes.items() if k != "is_crowd"}
     # of a hole, the pixels are kept, as LabelMe keeps them
     return replace(from_labelme(item, task) or item, attributes=attributes)
 
@@ -76,10 +76,18 @@ def from_labelme(item: Instance, task: Task) -> Instance | None:
     return replace(item, box=mask_box(drawn))
 
 
+def from_label_studio(item: Instance, task: Task) -> Instance | None:
+    if isinstance(item.mask, PolygonMask) and len(item.mask.parts) > 1:
+        # several parts become the bitmap that they fill, as a part with holes does
+        return replace(item, box=mask_box(bitmap_to_rle(draw_mask(item.mask, LARGEST))))
+    return from_labelme(item, task)
+
+
 # What is left of an object after a format; a new writer has to say so here.
 EXPECTED: Mapping[str, Expectation] = {
     "coco": from_coco,
     "cvat": from_cvat,
+    "label-studio": from_label_studio,
     "labelme": from_labelme,
     "voc": from_voc,
     "yolo": from_yolo,
