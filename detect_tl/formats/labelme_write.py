@@ -29,6 +29,8 @@ from detect_tl.core.geometry import (
 )
 from detect_tl.core.masks import draw_mask
 from detect_tl.core.model_spec import Task
+from detect_tl.formats import finite
+from detect_tl.formats.finite import finite_only
 from detect_tl.formats.labelme_shape import ATTRIBUTES, CROWD, has_area
 
 # The release whose files these are; LabelMe writes its own number when it saves one.
@@ -40,6 +42,7 @@ LOSSES = {
     "labelme-holes": "outlines have no holes; such a mask is written as the bitmap that it fills",
     "labelme-empty-outlines": "a mask without area has no outline; its box is kept",
     "labelme-boxes": "a shape with an outline has no box beside it; it gets that of the outline",
+    "labelme-not-finite": finite.LOSS,
     "labelme-supercategories": "a class has no supercategory",
 }
 
@@ -65,7 +68,8 @@ def _document(
     sample: Sample, names: Sequence[str], folder: Path, report: Report
 ) -> Mapping[str, Any]:
     shapes: list[Mapping[str, Any]] = []
-    for item, group in zip(sample.instances, _groups(sample.instances), strict=True):
+    instances = finite_only(sample.instances, "labelme-not-finite", report)
+    for item, group in zip(instances, _groups(instances), strict=True):
         shapes += _shapes(item, names[item.category], group, sample.size, report)
     return {
         "version": VERSION,

@@ -19,6 +19,8 @@ from detect_tl.core.dataset import SPLITS, Dataset, Instance, Json, Sample
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Box, Ring, Size
 from detect_tl.core.model_spec import Task
+from detect_tl.formats import finite
+from detect_tl.formats.finite import finite_only
 from detect_tl.formats.single_outline import outline_losses, single_outline
 from detect_tl.formats.voc_palette import palette
 
@@ -28,6 +30,7 @@ CROWD = "iscrowd"
 
 LOSSES = {
     **outline_losses("voc", "an object"),
+    "voc-not-finite": finite.LOSS,
     "voc-supercategories": "a class has no supercategory",
     "voc-attribute-types": "values are written as text, without the spaces around them",
     "voc-characters": "control characters, which XML cannot hold, are written as U+FFFD",
@@ -92,7 +95,7 @@ def _document(sample: Sample, names: Sequence[str], base: Path, report: Report) 
         f"  <size><width>{w}</width><height>{h}</height><depth>3</depth></size>",
         "  <segmented>0</segmented>",
     ]
-    for item in sample.instances:
+    for item in finite_only(sample.instances, "voc-not-finite", report):
         lines += _object(item, names[item.category], sample.size, report)
     return "\n".join([*lines, "</annotation>", ""])
 

@@ -111,3 +111,13 @@ def test_a_mask_without_area_leaves_its_box(tmp_path: Path, mask: PolygonMask | 
 
 def test_a_box_that_disagrees_with_its_outline_is_counted(tmp_path: Path) -> None:
     assert written(tmp_path, Instance(0, Box(0, 0, 90, 70), SQUARE))[1].lost == {"labelme-boxes": 1}
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_an_object_without_a_finite_place_is_left_out(tmp_path: Path, number: float) -> None:
+    ring = np.asarray([[1.0, 1.0], [20.0, number], [1.0, 20.0]])
+    box = Box(1, 1, 20, 20)
+    items = [Instance(0, Box(1, number, 3, 4)), Instance(0, box, PolygonMask((ring,)))]
+    _, report = written(tmp_path, *items)
+    assert report.lost == {"labelme-not-finite": 2}
+    assert not list(read(tmp_path, "labelme").dataset.instances())

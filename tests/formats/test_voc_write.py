@@ -104,3 +104,13 @@ def test_a_class_of_any_name_keeps_its_place(tmp_path: Path) -> None:
     dataset = Dataset(tuple(map(Category, names)), (Sample(path, Size(100, 80), (), "train"),))
     write(dataset, tmp_path, Report(), "detect")
     assert read(tmp_path, "voc").dataset.names == names
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_an_object_without_a_finite_place_is_left_out(tmp_path: Path, number: float) -> None:
+    ring = np.asarray([[1.0, 1.0], [20.0, number], [1.0, 20.0]])
+    box = Box(1, 1, 20, 20)
+    items = [Instance(0, Box(1, number, 3, 4)), Instance(0, box, PolygonMask((ring,)))]
+    report = written(tmp_path, *items)
+    assert report.lost == {"voc-not-finite": 2}
+    assert not list(read(tmp_path, "voc").dataset.instances())

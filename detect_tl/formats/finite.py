@@ -1,0 +1,29 @@
+"""What no file of numbers can hold: coordinates that are none."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+from detect_tl.core.dataset import Instance
+from detect_tl.core.findings import Report
+from detect_tl.core.geometry import PolygonMask
+
+LOSS = "an object with a coordinate that is no finite number is left out"
+
+
+def finite_only(items: Iterable[Instance], loss: str, report: Report) -> list[Instance]:
+    """The objects whose coordinates are all finite; the others are counted in `lost[loss]`."""
+    found = list(items)
+    kept = [item for item in found if _is_finite(item)]
+    if len(kept) < len(found):
+        report.lost[loss] += len(found) - len(kept)
+    return kept
+
+
+def _is_finite(item: Instance) -> bool:
+    mask = item.mask
+    rings = (*mask.parts, *mask.holes) if isinstance(mask, PolygonMask) else ()
+    return all(map(math.isfinite, item.box)) and all(np.isfinite(ring).all() for ring in rings)
