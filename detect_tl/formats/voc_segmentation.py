@@ -148,20 +148,23 @@ def _background(image: LabelImage) -> set[int]:
 def joined(boxes: Sequence[Instance], masks: Sequence[Instance], report: Report) -> list[Instance]:
     """The objects of a file and of its picture: a mask goes to the box of its class it fills best.
 
-    What has no partner is kept as it is; both are counted in `report.changed`.
+    A box that has an outline already keeps it. What has no partner is kept as it is; all is counted
+    in `report.changed`.
     """
     result = list(boxes)
-    free = set(range(len(masks)))
+    free, single = set(range(len(masks))), set(range(len(boxes)))
     for _, place, number in sorted(_overlaps(boxes, masks), reverse=True):
-        if number in free and result[place].mask is None:
-            result[place] = replace(result[place], mask=masks[number].mask)
+        if number in free and place in single:
+            if result[place].mask is None:
+                result[place] = replace(result[place], mask=masks[number].mask)
             free.discard(number)
-    report.changed["masks-joined-to-boxes"] += len(masks) - len(free)
-    if free:
-        report.changed["objects-without-box-in-xml"] += len(free)
-    alone = sum(item.mask is None for item in result)
-    if alone:
-        report.changed["boxes-without-mask"] += alone
+            single.discard(place)
+    counts = {
+        "masks-joined-to-boxes": len(masks) - len(free),
+        "objects-without-box-in-xml": len(free),
+        "boxes-without-mask": sum(item.mask is None for item in result),
+    }
+    report.changed.update({name: count for name, count in counts.items() if count})
     return [*result, *(masks[number] for number in sorted(free))]
 
 
@@ -187,7 +190,6 @@ def _overlaps(
 ) -> Iterator[tuple[float, int, int]]:
     for place, item in enumerate(boxes):
         for number, mask in enumerate(masks):
-            same = item.category == mask.category and item.mask is None
-            iou = box_iou(item.box, mask.box) if same else 0.0
+            iou = box_iou(item.box, mask.box) if item.category == mask.category else 0.0
             if iou >= _SAME_OBJECT:
                 yield iou, place, number

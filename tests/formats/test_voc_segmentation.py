@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from detect_tl.core.geometry import Box, RleMask, rle_to_bitmap
+from detect_tl.core.geometry import Box, PolygonMask, RleMask, rle_to_bitmap
 from detect_tl.formats.voc_palette import CLASSES, palette
 from tests.formats.makers import image, read, text, voc, voc_object
 
@@ -91,6 +91,17 @@ def test_a_mask_goes_to_the_box_of_its_class_around_it(tmp_path: Path) -> None:
         "objects-without-box-in-xml": 1,
         "boxes-without-mask": 2,
     }
+
+
+def test_an_outline_in_the_file_goes_before_the_picture(tmp_path: Path) -> None:
+    two_objects(tmp_path)
+    corners = enumerate([(8, 8), (32, 8), (20, 32)], start=1)
+    outline = "".join(f"<x{k}>{x}</x{k}><y{k}>{y}</y{k}>" for k, (x, y) in corners)
+    cat = voc_object("cat", 8, 8, 32, 32, extra=f"<polygon>{outline}</polygon>")
+    voc(tmp_path / "Annotations/a.xml", "a.jpg", cat)
+    cat_item, dog = read(tmp_path).dataset.instances()
+    assert isinstance(cat_item.mask, PolygonMask)
+    assert isinstance(dog.mask, RleMask)
 
 
 def test_the_colours_of_a_labelmap_give_the_classes(tmp_path: Path) -> None:
