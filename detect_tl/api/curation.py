@@ -334,7 +334,7 @@ def _for_room(options: Options) -> _Room:
 def _folder(written: Written) -> FolderResult:
     from detect_tl.curate.stats import split_table
 
-    splits = {name: row["images"] for name, row in split_table(written.dataset).items()}
+    splits = {name: row["images"] for name, row in split_table(written.as_written).items()}
     origin = written.origin
     return FolderResult(
         written.folder,
@@ -342,6 +342,6 @@ def _folder(written: Written) -> FolderResult:
         origin.explanation,
         splits,
         origin.split_reason,
-        written.dataset.objects_per_class(),
+        written.as_written.objects_per_class(),
         written.report,
     )

@@ -159,6 +159,6 @@ def convert(
         made.explanation,
         made.split.counts(),
         made.split.reason,
-        made.dataset.objects_per_class(),
+        made.written.as_written.objects_per_class(),
         made.report,
     )

@@ -19,6 +19,7 @@ from detect_tl.curate.folder import (
     DEFAULT_FORMATS,
     Link,
     Recipe,
+    Written,
     check_destination,
     origin_of,
     write_folder,
@@ -43,16 +44,31 @@ class Division:
 class ConvertResult:
     """What a conversion made.
 
-    dataset: as written, with images at their new places. report: of reading, repair and writing.
+    written: the folder; its report is of reading, repair and writing.
+    format, explanation: of the source, and why it was taken for one.
     """
 
-    folder: Path
-    dataset: Dataset
-    report: Report
-    task: Task
+    written: Written
     format: str
     explanation: str
     split: SplitPlan
+
+    @property
+    def folder(self) -> Path:
+        return self.written.folder
+
+    @property
+    def dataset(self) -> Dataset:
+        """As written, with images at their new places."""
+        return self.written.dataset
+
+    @property
+    def report(self) -> Report:
+        return self.written.report
+
+    @property
+    def task(self) -> Task:
+        return self.written.task
 
     @property
     def data_yaml(self) -> Path:
@@ -105,9 +121,7 @@ def convert(
         Recipe(to, link, chosen),
         progress=progress,
     )
-    return ConvertResult(
-        destination, written.dataset, read.report, chosen, read.format, read.explanation, plan
-    )
+    return ConvertResult(written, read.format, read.explanation, plan)
 
 
 def _curate(
@@ -118,7 +132,7 @@ def _curate(
     repaired = plan_repair(usable, task)
     read.report.merge(repaired.report)
     whole = repaired.dataset
-    same = identical_groups([sample.image for sample in whole.samples])
+    same = identical_groups([s.image for s in whole.samples], [s.header for s in whole.samples])
     keep: Sequence[Hashable] = same
     if divides(whole, how.fractions):
         most = max(shares_of(how.fractions or DEFAULT_FRACTIONS, len(whole)))

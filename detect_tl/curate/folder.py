@@ -102,19 +102,25 @@ class ImageEdit:
 class Written:
     """A data set folder that was written.
 
-    dataset: with images where they lie now. report: of reading, changing and writing.
+    scratch: what the folder was called while it was written.
+    as_written: the data set, with images in `scratch`. report: of reading, changing and writing.
     """
 
     folder: Path
-    dataset: Dataset
+    scratch: Path
+    as_written: Dataset
     report: Report
     origin: Origin
     task: Task
 
+    @property
+    def dataset(self) -> Dataset:
+        """With images where they lie now; made when it is asked for."""
+        return _moved(self.as_written, self.scratch, self.folder)
+
     def moved(self, old: Path, new: Path) -> Written:
         """The same after the folder `old`, in which it lies, was renamed."""
-        folder = new / self.folder.relative_to(old)
-        return replace(self, folder=folder, dataset=_moved(self.dataset, old, new))
+        return replace(self, folder=new / self.folder.relative_to(old))
 
 
 def origin_of(
@@ -182,8 +188,7 @@ def write_folder(
                 f"{sample.split}/{name}": sources[sample.image] for sample, name in planned
             }
         write_json(folder / PROVENANCE, provenance)
-    dataset = _moved(placed, folder, destination)
-    return Written(destination, dataset, report, origin, task)
+    return Written(destination, folder, placed, report, origin, task)
 
 
 def _moved(dataset: Dataset, old: Path, new: Path) -> Dataset:

@@ -122,7 +122,7 @@ def merge_reads(
             items = tuple(replace(i, category=target[i.category]) for i in sample.instances)
             samples.append(replace(sample, instances=items))
             found_at.append({"source": place.name, "image": _short(sample.image, read.root)})
-    keys = identical_groups([sample.image for sample in samples])
+    keys = identical_groups([s.image for s in samples], [s.header for s in samples])
     groups = _grouped(keys)
     names = [category.name for category in index.categories()]
     united = [_unite([samples[k] for k in group], names, report) for group in groups]

@@ -106,7 +106,7 @@ def _once(samples: list[Sample], report: Report) -> tuple[Sample, ...]:
     """Leave out an image that is there already: the same file, split and objects."""
     first: dict[object, list[Sample]] = defaultdict(list)
     kept: list[Sample] = []
-    keys = identical_groups([sample.image for sample in samples])
+    keys = identical_groups([s.image for s in samples], [s.header for s in samples])
     for sample, key in zip(samples, keys, strict=True):
         twin = next((other for other in first[key] if _alike(sample, other)), None)
         if twin is None:

@@ -17,8 +17,8 @@ from detect_tl.core.geometry import PolygonMask
 from detect_tl.core.model_spec import Task
 from detect_tl.curate.rules import LEAST_OVERLAP
 
-# Images looked at together: enough for numpy to be worth it, few enough for its scratch arrays.
-_TOGETHER = 20_000
+# Images looked at together: enough for numpy to be worth it, few enough for the cache.
+_TOGETHER = 2_000
 
 _Flags = NDArray[np.bool_]
 _Floats = NDArray[np.float64]
@@ -40,7 +40,7 @@ def suspicious(samples: Sequence[Sample], task: Task) -> Iterator[bool]:
         size_of = sizes[image_of]
         found = [_bad_boxes(table.box, size_of), _bad_outlines(table, size_of)]
         found += [_repeated(table, image_of), *([~table.masked] if task == "segment" else [])]
-        flags: _Flags = np.logical_or.reduce(found)
+        flags: _Flags = np.asarray(np.logical_or.reduce(found))
         flags[[row for row, mask in table.others.items() if isinstance(mask, PolygonMask)]] = True
         yield from np.isin(np.arange(len(some)), image_of[flags]).tolist()
 
