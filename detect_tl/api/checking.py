@@ -165,7 +165,7 @@ def check(
         decode=decode,
         limits=limits,
         selection=selection,
-        reading=read.report,
+        reading=read,
     )
     noticed = [f for f in read.report.findings if selection.wants(f.code)]
     report = read.report

@@ -20,7 +20,7 @@ from detect_tl.formats.options import ReadOptions
 def findings(folder: Path, annotations: str | None = None) -> list[Finding]:
     """What reading and checking notice."""
     read = read_dataset(folder, options=ReadOptions(annotations=annotations))
-    return [*read.report.findings, *check_dataset(read.dataset).findings]
+    return [*read.report.findings, *check_dataset(read.dataset, reading=read).findings]
 
 
 def codes(found: list[Finding], *severities: str) -> Counter[str]:
@@ -106,13 +106,26 @@ def test_cats_in_two_spellings(data: Path, annotations: str) -> None:
 
 
 def test_damaged_cars_in_train_and_test(data: Path) -> None:
+    found = findings(data / "via_cardamage", "via_region_data.json")
+    assert codes(found) == {
+        "image.duplicate": 1,
+        "image.near-duplicate": 2,
+        "image.unlisted": 1,
+        "split.unlisted-leak": 1,
+    }
+    (leak,) = (f for f in found if f.code == "split.unlisted-leak")
+    assert leak.path
+    assert leak.path.name == "66.jpg"
+    assert leak.message == "is in the folder of test, and the same as 17.jpg in train"
+
+
+def test_the_same_when_the_folders_are_the_splits(data: Path) -> None:
     folder = data / "via_cardamage" / "dataset"
     samples = tuple(
         Sample(path, read_header(path).size, (), path.parent.name)
         for path in sorted(folder.rglob("*.jpg"))
     )
-    selection = Selection(("split", "image"))
-    report = check_dataset(Dataset((), samples), selection=selection)
+    report = check_dataset(Dataset((), samples), selection=Selection(("split", "image")))
     assert report.by_code() == {"image.near-duplicate": 2, "image.duplicate": 1, "split.leak": 1}
     (leak,) = report.of("error")
     assert "(66.jpg in test, 17.jpg in train)" in leak.message

@@ -92,6 +92,27 @@ def same_original(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
             yield _leak_note("several splits hold images of one original", group)
 
 
+@check(
+    "split.unlisted-leak",
+    "warning",
+    "Testing on that folder would test on what the model was trained on.",
+    need=Need.CONTENTS,
+)
+def unlisted_leak(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
+    """An image in the folder of a split, without annotation, that another split holds too."""
+    del limits
+    listed: dict[Hashable, Sample] = {}
+    for sample, content in zip(snapshot.samples, snapshot.contents, strict=True):
+        listed.setdefault(content, sample)
+    for image, split, content in snapshot.strays:
+        same = listed.get(content)
+        if same is not None and _split(same) != split:
+            text = (
+                f"is in the folder of {split}, and the same as {same.image.name} in {_split(same)}"
+            )
+            yield Note(text, image, image)
+
+
 def repeated(samples: Sequence[Sample], contents: Sequence[Hashable]) -> Iterator[Finding]:
     """Findings for the images that are equal, as the checks name them.
 
@@ -148,4 +169,4 @@ def _listed(samples: Sequence[Sample], name: Callable[[Sample], str]) -> str:
     return f"{words} and {more} more" if more > 0 else words
 
 
-CHECKS = (duplicate, leak, near_duplicate, near_leak, same_original)
+CHECKS = (duplicate, leak, near_duplicate, near_leak, same_original, unlisted_leak)

@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Sequence
 from functools import reduce
 from operator import or_
+from pathlib import Path
 
-from detect_tl.core.dataset import Dataset
+from detect_tl.core.dataset import Dataset, Sample
+from detect_tl.core.files import find_images
 from detect_tl.core.findings import Finding, Report
+from detect_tl.core.geometry import Size
 from detect_tl.core.progress import Progress, Silent, track
 from detect_tl.curate.checks.base import Check, Need
 from detect_tl.curate.checks.image_facts import facts_of
 from detect_tl.curate.checks.limits import Limits
 from detect_tl.curate.checks.registry import CRASHED, Selection
-from detect_tl.curate.checks.snapshot import Snapshot, snapshot_of
+from detect_tl.curate.checks.snapshot import Snapshot, Stray, snapshot_of
 from detect_tl.curate.duplicates import identical_groups
+from detect_tl.formats.detect import ReadResult
+from detect_tl.formats.source import split_name
 
 ALL = Selection()
 
@@ -26,17 +31,17 @@ def check_dataset(
     decode: bool = True,
     limits: Limits | None = None,
     selection: Selection = ALL,
-    reading: Report | None = None,
+    reading: ReadResult | None = None,
 ) -> Report:
     """Run the checks of a selection.
 
     decode: whether to decode every image, on all cores, and not only look at both its ends; without
     it, images that look alike are not looked for.
-    reading: what was noticed when the data set was read, which checks need not repeat.
+    reading: how the data set was read: what was noticed then, and what else lies in its folder.
     """
     progress = progress or Silent()
     checks = selection.checks(decode=decode)
-    snapshot = _look_up(dataset, checks, progress, reading or Report(), decode=decode)
+    snapshot = _look_up(dataset, checks, reading, progress, decode=decode)
     report = Report()
     for each in track(progress, checks, "Checking"):
         report.extend(run_check(each, snapshot, limits or Limits()))
@@ -53,25 +58,58 @@ def run_check(each: Check, snapshot: Snapshot, limits: Limits) -> Iterator[Findi
 
 
 def _look_up(
-    dataset: Dataset, checks: Sequence[Check], progress: Progress, reading: Report, *, decode: bool
+    dataset: Dataset,
+    checks: Sequence[Check],
+    reading: ReadResult | None,
+    progress: Progress,
+    *,
+    decode: bool,
 ) -> Snapshot:
     """The data set with what these checks need to know of its images."""
     need = reduce(or_, (each.need for each in checks), Need.NOTHING)
     images = [sample.image for sample in dataset.samples]
     look = Need.FILES | Need.PIXELS
     facts = facts_of(images, progress, decode=decode) if need & look else []
-    contents = _contents(dataset, progress) if Need.CONTENTS in need else []
-    turned = {f.image for f in reading.findings if f.code == "image.exif-rotated" and f.image}
-    return snapshot_of(dataset, facts, contents, frozenset(turned))
+    contents: Sequence[Hashable] = ()
+    strays: Sequence[Stray] = ()
+    if Need.CONTENTS in need:
+        unlisted = _unlisted(images, reading) if reading else []
+        found = _contents(dataset, [image for image, _ in unlisted], progress)
+        contents, others = found[: len(images)], found[len(images) :]
+        strays = [Stray(*one, content) for one, content in zip(unlisted, others, strict=True)]
+    return snapshot_of(dataset, facts, contents, _turned(reading), strays)
 
 
-def _contents(dataset: Dataset, progress: Progress) -> list[Hashable]:
-    """A value per image, equal for equal files; a file that is missing equals no other."""
-    found: list[Hashable] = [("missing", place) for place in range(len(dataset))]
-    there = [k for k, sample in enumerate(dataset.samples) if sample.image.is_file()]
+def _turned(reading: ReadResult | None) -> frozenset[Path]:
+    """Images whose objects were turned with their EXIF orientation."""
+    findings = reading.report.findings if reading else ()
+    return frozenset(f.image for f in findings if f.code == "image.exif-rotated" and f.image)
+
+
+def _unlisted(images: Sequence[Path], reading: ReadResult) -> list[tuple[Path, str]]:
+    """Images that lie in the folder of a split and are no part of the data set."""
+    listed = set(images)
+    found: list[tuple[Path, str]] = []
+    for path in find_images(reading.root):
+        folders = path.relative_to(reading.root).parts[:-1]
+        split = next(filter(None, map(split_name, folders)), None)
+        if split is not None and path not in listed:
+            found.append((path, split))
+    return found
+
+
+def _contents(dataset: Dataset, others: Sequence[Path], progress: Progress) -> list[Hashable]:
+    """A value per image, then per other file, equal for equal files.
+
+    A file that is missing equals no other.
+    """
+    samples = [*dataset.samples, *(Sample(path, Size(0, 0)) for path in others)]
+    found: list[Hashable] = [("missing", place) for place in range(len(samples))]
+    there = [k for k, sample in enumerate(samples) if sample.image.is_file()]
     with progress.step("Comparing files"):
-        samples = [dataset.samples[k] for k in there]
-        groups = identical_groups([s.image for s in samples], [s.header for s in samples])
+        groups = identical_groups(
+            [samples[k].image for k in there], [samples[k].header for k in there]
+        )
     for place, group in zip(there, groups, strict=True):
         found[place] = group
     return found

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,17 @@ Boxes = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 
+class Stray(NamedTuple):
+    """An image in the folder of a split that the annotations do not list.
+
+    content: equal to that of a listed image when the files are equal.
+    """
+
+    image: Path
+    split: str
+    content: Hashable
+
+
 @dataclass(frozen=True, eq=False)
 class Snapshot:
     """N objects on S images, in C classes.
@@ -29,6 +41,7 @@ class Snapshot:
     facts: of every image file; contents: a value per image, equal for equal files. Both are empty
         when no check asked for them.
     turned: images whose objects were drawn on the stored picture, and turned while reading.
+    strays: images that are no part of the data set; empty when no check asked for contents.
     """
 
     dataset: Dataset
@@ -37,6 +50,7 @@ class Snapshot:
     facts: Sequence[ImageFacts] = ()
     contents: Sequence[Hashable] = ()
     turned: frozenset[Path] = frozenset()
+    strays: Sequence[Stray] = ()
     _looks: dict[int, Sequence[Hashable]] = field(default_factory=dict, init=False, repr=False)
 
     @property
@@ -139,7 +153,8 @@ def snapshot_of(
     facts: Sequence[ImageFacts] = (),
     contents: Sequence[Hashable] = (),
     turned: frozenset[Path] = frozenset(),
+    strays: Sequence[Stray] = (),
 ) -> Snapshot:
     """Put the objects of a data set into arrays; those of one table are not copied."""
     table, starts = gathered([sample.instances for sample in dataset.samples])
-    return Snapshot(dataset, table, starts, facts, contents, turned)
+    return Snapshot(dataset, table, starts, facts, contents, turned, strays)
