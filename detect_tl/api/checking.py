@@ -73,6 +73,7 @@ class CheckResult:
 
     format, explanation: which format it is in, and why. classes: number of objects by name.
     consequences: by id, of what was found. strict: whether a warning counts as an error.
+    page: the .html file that was written, if one was asked for.
     """
 
     data: Path
@@ -83,6 +84,7 @@ class CheckResult:
     report: Report
     consequences: Mapping[str, str]
     strict: bool = False
+    page: Path | None = None
 
     @property
     def errors(self) -> int:
@@ -120,6 +122,7 @@ class CheckResult:
             "strict": self.strict,
             "failed": self.failed,
             "consequences": dict(self.consequences),
+            "page": str(self.page) if self.page else None,
             "report": self.report.as_json(),
         }
 
@@ -181,6 +184,7 @@ def check(
         report,
         {code: words for code in report.by_code() if (words := consequence_of(code))},
         strict,
+        target,
     )
 
 

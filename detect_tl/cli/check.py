@@ -93,6 +93,8 @@ def _describe(result: CheckResult) -> Iterator[Piece]:
     for group in result.groups():
         yield from _grouped(group, result.data)
     seen = f"{_count(result.images, 'image')}, {_count(sum(result.classes.values()), 'object')}"
+    if result.page:
+        yield f"report: {result.page}"
     yield f"{seen}: {_count(result.errors, 'error')}, {_count(result.warnings, 'warning')}"
 
 

@@ -26,6 +26,19 @@ def messy(tmp_path: Path) -> Path:
     return folder
 
 
+def test_a_page_shows_what_was_found(run: Run, messy: Path, tmp_path: Path) -> None:
+    page = tmp_path / "check.html"
+    done = run("check", messy, "--report", page, "-q")
+    assert done.exit_code == 1
+    assert f"report: {page}" in done.stdout
+    text = page.read_text("utf-8")
+    assert "box.out-of-bounds" in text
+    assert "leaves the 64x48 image by 26 pixels" in text
+    assert "<b>v0.jpg</b>" in text  # the caption of its picture
+    assert str(tmp_path) not in text
+    refused(run("check", messy, "--report", tmp_path / "check.txt"), 2, "check.html")
+
+
 def test_findings_are_grouped_and_the_consequence_is_told_once(run: Run, messy: Path) -> None:
     done = run("check", messy, "-q")
     assert done.exit_code == 1
