@@ -141,13 +141,19 @@ class _Renumbering:
     def __init__(self, target: Sequence[int | None], names: Sequence[str]) -> None:
         self._target = target
         self._names = names
-        self._tables: dict[int, tuple[InstanceTable, InstanceTable]] = {}
+        self._tables: dict[int, tuple[InstanceTable, InstanceTable, bool]] = {}
 
     def __call__(self, instances: Sequence[Instance]) -> Sequence[Instance]:
         """Raise KeyError for an object whose category has no place."""
-        if isinstance(instances, Rows):
-            return Rows(self._table(instances.table), instances.start, instances.stop)
-        return tuple(map(self._moved, instances))
+        if not isinstance(instances, Rows):
+            return tuple(map(self._moved, instances))
+        _, table, whole = self._table(instances.table)
+        rows = slice(instances.start, instances.stop)
+        # A table may have rows of images that were lost, with classes that went with them.
+        if not whole and (table.category[rows] < 0).any():
+            place = instances.start + int((table.category[rows] < 0).argmax())
+            raise KeyError(self._names[instances.table.category[place]])
+        return Rows(table, instances.start, instances.stop)
 
     def _moved(self, item: Instance) -> Instance:
         index = self._target[item.category]
@@ -155,14 +161,13 @@ class _Renumbering:
             raise KeyError(self._names[item.category])
         return item if index == item.category else replace(item, category=index)
 
-    def _table(self, table: InstanceTable) -> InstanceTable:
+    def _table(self, table: InstanceTable) -> tuple[InstanceTable, InstanceTable, bool]:
+        """A table, kept alive and with it its id; the same with new categories, -1 for those
+        without a place; and whether all have one."""
         if id(table) not in self._tables:
-            for category in np.unique(table.category).tolist():
-                if self._target[category] is None:
-                    raise KeyError(self._names[category])
             moved = table.renumbered([-1 if t is None else t for t in self._target])
-            self._tables[id(table)] = table, moved  # the first is kept alive, and with it its id
-        return self._tables[id(table)][1]
+            self._tables[id(table)] = table, moved, bool((moved.category >= 0).all())
+        return self._tables[id(table)]
 
 
 class CategoryIndex:

@@ -187,3 +187,12 @@ def test_what_fits_two_images_is_not_guessed(tmp_path: Path) -> None:
     result = read(tmp_path)
     assert [f.code for f in result.report.of("error")] == ["image.ambiguous"]
     assert result.report.lost["images"] == 1
+
+
+def test_a_class_that_goes_with_its_image_goes(tmp_path: Path) -> None:
+    image(tmp_path / "a.jpg")
+    voc(tmp_path / "a.xml", "a.jpg", voc_object("cat", 1, 2, 30, 40))
+    voc(tmp_path / "b.xml", "b.jpg", voc_object("dog", 1, 2, 30, 40))
+    result = read(tmp_path)
+    assert result.dataset.objects_per_class() == {"cat": 1}
+    assert result.report.lost == {"images": 1, "objects-without-image": 1}
