@@ -10,8 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
 from detect_tl.core.columns import InstanceTable, Rows
 from detect_tl.core.geometry import Size
 from detect_tl.core.image_header import ImageHeader
