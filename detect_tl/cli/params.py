@@ -76,7 +76,7 @@ class NewNames(click.ParamType[dict[str, str]]):
         except OSError as error:
             self.fail(f"{path} cannot be read: {error.strerror}", param, ctx)
         except (yaml.YAMLError, UnicodeDecodeError) as error:
-            self.fail(f"{path} is no YAML: {error}", param, ctx)
+            self.fail(f"{path} is no YAML: {str(error).splitlines()[0]}", param, ctx)
         if not isinstance(found, dict):
             self.fail(f"{path} does not say which class becomes which, as `sedan: car`", param, ctx)
         return {str(old): str(new) for old, new in found.items()}
