@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
 
 from detect_tl.core.dataset import Category, Dataset, Instance, Sample
 from detect_tl.core.errors import UsageError
@@ -26,6 +27,7 @@ from detect_tl.curate.checks.base import Note, check
 from detect_tl.curate.checks.run import run_check
 from detect_tl.curate.checks.snapshot import Snapshot, snapshot_of
 from tests.formats.makers import image
+from tests.formats.worlds import World, worlds
 
 SIZE = Size(100, 80)
 GOOD = Box(10, 10, 30, 30)
@@ -243,3 +245,16 @@ def test_damage_in_the_middle_is_found_by_decoding(tmp_path: Path) -> None:
     made = dataset(Sample(path, Size(400, 300)))
     assert check_dataset(made).count("image.truncated") == 1
     assert check_dataset(made, decode=False).count("image.truncated") == 0
+
+
+@given(world=worlds(masked=True) | worlds(masked=False))
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_sound_data_sets_have_no_errors(tmp_path: Path, world: World) -> None:
+    made = world.put(tmp_path)
+    report = check_dataset(made, decode=False, selection=Selection((), ("split.leak",)))
+    assert not list(report.of("error"))
+    assert not {"box.mask-mismatch", "box.out-of-bounds", "mask.out-of-bounds"} & set(
+        report.by_code()
+    )
