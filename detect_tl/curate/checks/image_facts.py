@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from detect_tl.core.dataset import Sample
 from detect_tl.core.errors import DataError
 from detect_tl.core.geometry import Size
-from detect_tl.core.image_header import read_header
+from detect_tl.core.image_header import ImageHeader, read_header
 from detect_tl.core.progress import Progress, track
 from detect_tl.curate.fingerprints import Fingerprint, decode_small, fingerprint
 
@@ -39,19 +40,22 @@ class ImageFacts:
     print: Fingerprint | None = None
 
 
-def facts_of(images: Sequence[Path], progress: Progress, *, decode: bool) -> list[ImageFacts]:
-    """Look at all images, on all cores.
+def facts_of(samples: Sequence[Sample], progress: Progress, *, decode: bool) -> list[ImageFacts]:
+    """Look at the images of all samples, on all cores.
 
     decode: whether to decode them in full, or only look at both ends of each file.
     """
     words = "Decoding images" if decode else "Looking at images"
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        found = pool.map(lambda path: look_at(path, decode=decode), images)
-        return list(track(progress, found, words, len(images)))
+        found = pool.map(lambda s: look_at(s.image, decode=decode, header=s.header), samples)
+        return list(track(progress, found, words, len(samples)))
 
 
-def look_at(path: Path, *, decode: bool) -> ImageFacts:
-    """Look at one image; never raises for what is wrong with the file."""
+def look_at(path: Path, *, decode: bool, header: ImageHeader | None = None) -> ImageFacts:
+    """Look at one image; never raises for what is wrong with the file.
+
+    header: what is known of its two ends, if they have been looked at already.
+    """
     import warnings
 
     from PIL import Image as Pillow
@@ -59,7 +63,7 @@ def look_at(path: Path, *, decode: bool) -> ImageFacts:
     if not path.exists():
         return ImageFacts("missing", "the image is missing")
     try:
-        header = read_header(path)
+        header = header or read_header(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd metadata is no damage
             image = Pillow.open(path)

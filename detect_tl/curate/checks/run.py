@@ -69,7 +69,7 @@ def _look_up(
     need = reduce(or_, (each.need for each in checks), Need.NOTHING)
     images = [sample.image for sample in dataset.samples]
     look = Need.FILES | Need.PIXELS
-    facts = facts_of(images, progress, decode=decode) if need & look else []
+    facts = facts_of(dataset.samples, progress, decode=decode) if need & look else []
     contents: Sequence[Hashable] = ()
     strays: Sequence[Stray] = ()
     if Need.CONTENTS in need:
