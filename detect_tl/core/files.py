@@ -6,8 +6,10 @@ import errno
 import hashlib
 import json
 import os
+import platform
 import shutil
 import uuid
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -42,11 +44,13 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """Give a scratch sibling folder; rename it to `path` only if the block succeeds.
 
     Raises UsageError when `path` exists and is not an empty folder, and MachineError when
-    the disk is full; the scratch folder is removed in any case.
+    the disk is full. The scratch folder is removed in any case; that of a process which was
+    killed, by the next one that writes the same folder.
     """
     refuse_existing(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}")
+    scratch = path.with_name(f"{_scratch_start(path)}{os.getpid()}-{uuid.uuid4().hex[:8]}")
+    _sweep(path)
     try:
         with disk_errors(path):
             scratch.mkdir()
@@ -56,6 +60,23 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             scratch.rename(path)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _scratch_start(path: Path) -> str:
+    """How scratch folders begin. Process numbers mean nothing on another machine."""
+    return f".{path.name}.{zlib.crc32(platform.node().encode()):08x}-"
+
+
+def _sweep(path: Path) -> None:
+    """Remove the scratch folders of processes that are no more."""
+    import psutil
+
+    start = _scratch_start(path)
+    for folder in path.parent.iterdir():
+        owner = folder.name.removeprefix(start).partition("-")[0]
+        dead = owner.isdecimal() and not psutil.pid_exists(int(owner))
+        if dead and folder.name.startswith(start):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def refuse_existing(path: Path) -> None:

@@ -40,7 +40,7 @@ def suspicious(samples: Sequence[Sample], task: Task) -> Iterator[bool]:
         size_of = sizes[image_of]
         found = [_bad_boxes(table.box, size_of), _bad_outlines(table, size_of)]
         found += [_repeated(table, image_of), *([~table.masked] if task == "segment" else [])]
-        flags: _Flags = np.asarray(np.logical_or.reduce(found))
+        flags: _Flags = np.logical_or.reduce(found)
         flags[[row for row, mask in table.others.items() if isinstance(mask, PolygonMask)]] = True
         yield from np.isin(np.arange(len(some)), image_of[flags]).tolist()
 
@@ -48,7 +48,7 @@ def suspicious(samples: Sequence[Sample], task: Task) -> Iterator[bool]:
 def _bad_boxes(box: _Floats, size: _Floats) -> _Flags:
     """Boxes without an area, turned around, or beyond their image. Both (N, …)."""
     sound = (box[:, 2:] > box[:, :2]).all(axis=1) & (box[:, :2] >= 0).all(axis=1)
-    flags: _Flags = ~(sound & (box[:, 2:] <= size).all(axis=1))
+    flags: _Flags = np.logical_not(sound & (box[:, 2:] <= size).all(axis=1))
     return flags
 
 
