@@ -59,6 +59,7 @@ def command(
 
 
 def _describe(result: RepairResult) -> Iterator[Piece]:
+    yield from findings_lines(result.read, ("error", "warning"))
     done = "mended" if result.written else "to be mended"
     total = len(result.mended.findings)
     yield f"{total} {'finding' if total == 1 else 'findings'} {done}" + (":" if total else "")
@@ -69,6 +70,6 @@ def _describe(result: RepairResult) -> Iterator[Piece]:
         yield f"{left} left as they are, because there is no one right answer:"
         yield from findings_lines(result.left)
     else:
-        yield "nothing is left that `detect-tl check` would name"
+        yield "no errors or warnings are left"
     if result.written:
         yield from folder_lines(result.written)

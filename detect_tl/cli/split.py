@@ -73,15 +73,20 @@ def command(
 
 
 def _describe(result: SplitResult) -> Iterator[Piece]:
+    told: set[Piece] = set()
     for written, balance in zip(result.written, result.balances, strict=True):
-        yield from findings_lines(written.report, ("error", "warning"))
+        # What reading noticed is the same for every fold.
+        lines = [*findings_lines(written.report, ("error", "warning"))]
+        yield from (line for line in lines if line not in told)
+        told.update(lines)
         yield _table(balance, written.split_reason, written.splits)
         worst = balance.worst
         if worst is not None:
             name, share = worst
+            objects = written.classes[name]
             yield (
                 f"classes are off the wanted shares by {balance.mean:.1%} on average, at most by "
-                f"{share:.1%} ({name})"
+                f"{share:.1%} ({name}, {objects} object{'' if objects == 1 else 's'})"
             )
         yield from folder_lines(written)
 

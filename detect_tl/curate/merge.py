@@ -136,7 +136,7 @@ def merge_reads(
 def _classes(datasets: Sequence[Dataset], same: Mapping[str, str], report: Report) -> CategoryIndex:
     """The classes of all data sets, in the order in which they are first declared."""
     index = CategoryIndex()
-    known = [name for dataset in datasets for name in dataset.names]
+    known = dict.fromkeys(name for dataset in datasets for name in dataset.names)
     for name in same:
         if name not in known:
             raise UsageError(f"no data set has a class {name!r}", hint=did_you_mean(name, known))

@@ -68,7 +68,7 @@ def test_split_shows_the_balance(run: Run, pictures: Path, tmp_path: Path) -> No
     result = run("split", pictures, tmp_path / "out", "--split", "6,2,2", "--link", "hard")
     assert result.exit_code == 0, result.output
     assert "6 (60.0%)" in result.stdout
-    assert "at most by 0.0% (cat)" in result.stdout
+    assert "at most by 0.0% (cat, 10 objects)" in result.stdout
     document = said(run("split", pictures, tmp_path / "shares", "--split", "0.6,0.4", "--json"))
     (written,) = document["written"]
     assert written["images"] == {"train": 6, "val": 4}
