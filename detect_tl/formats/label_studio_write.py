@@ -1,7 +1,8 @@
 """Writing Label Studio: tasks that it imports, to look through and correct objects in it.
 
 It serves images from disk when it is started with LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true
-and LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT at the folder that was written.
+and LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT at the folder that was written, and its project has
+`images` in there as a local storage.
 """
 
 from __future__ import annotations
@@ -12,14 +13,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from detect_tl.core.dataset import SPLITS, Dataset, Instance, Sample
 from detect_tl.core.files import atomic_path
 from detect_tl.core.findings import Report
-from detect_tl.core.geometry import Box, PolygonMask, Ring, Size, mask_box, ring_area
+from detect_tl.core.geometry import Box, Mask, PolygonMask, Ring, Size, mask_box, ring_area
 from detect_tl.core.masks import draw_mask
 from detect_tl.core.model_spec import Task
+from detect_tl.formats import finite
+from detect_tl.formats.finite import finite_only
 from detect_tl.formats.label_studio_config import (
     BRUSHES,
     IMAGE,
@@ -37,9 +42,11 @@ _Json = dict[str, Any]
 LOSSES = {
     "label-studio-outlines": "an outline has one part and no holes; any other is written as the"
     " bitmap that it fills",
-    "label-studio-empty-outlines": "a mask without area cannot be drawn; its box is kept",
+    "label-studio-empty-outlines": "a mask without area, or of another size than its image, cannot"
+    " be painted; its box is kept",
     "label-studio-boxes": "a region with an outline has no box beside it; it gets that of the"
     " outline",
+    "label-studio-not-finite": finite.LOSS,
     "label-studio-supercategories": "a label has no supercategory",
 }
 
@@ -72,10 +79,11 @@ def _lines(tasks: Iterable[_Json]) -> Iterator[bytes]:
 
 
 def _task(sample: Sample, names: Sequence[str], folder: Path, report: Report) -> _Json:
+    instances = finite_only(sample.instances, "label-studio-not-finite", report)
     image = quote(Path(relpath(sample.image, folder)).as_posix())
     result = [
         _region(item, names[item.category], f"r{place}", sample.size, report)
-        for place, item in enumerate(sample.instances, start=1)
+        for place, item in enumerate(instances, start=1)
     ]
     return {
         "data": {"image": f"/data/local-files/?d={image}"},
@@ -118,14 +126,23 @@ def _shape(item: Instance, size: Size, report: Report) -> tuple[str, str, Mappin
             _count_box(item, report)
             return POLYGONS, "polygonlabels", {"points": _percent(rings[0], size), "closed": True}
     if mask is not None:
-        bitmap = draw_mask(mask, size)
-        if bitmap.any():
+        bitmap = _painted(mask, size)
+        if bitmap is not None:
             _count_box(item, report)
             if isinstance(mask, PolygonMask):
                 report.lost["label-studio-outlines"] += 1
             return BRUSHES, "brushlabels", {"format": "rle", "rle": encode_brush(bitmap)}
         report.lost["label-studio-empty-outlines"] += 1
     return RECTANGLES, "rectanglelabels", _rectangle(item.box, size)
+
+
+def _painted(mask: Mask, size: Size) -> NDArray[np.uint8] | None:
+    """What a mask fills, (height, width); None when that is nothing, or it is of another image."""
+    try:
+        bitmap = draw_mask(mask, size)
+    except ValueError:
+        return None
+    return bitmap if bitmap.any() else None
 
 
 def _count_box(item: Instance, report: Report) -> None:

@@ -40,7 +40,8 @@ def sniff(source: Source) -> Sniff:
         return Sniff("no .ndjson or .json file")
     claimed = tuple(p for p in files if _is_labelbox(source.peek(p)))
     if not claimed:
-        return Sniff(f"{len(files)} .ndjson or .json files, none with data rows and their labels")
+        kinds = " and ".join(sorted({p.suffix.lower() for p in files}))
+        return Sniff(f"{len(files)} {kinds} files, none with data rows and their labels")
     return Sniff(f"{len(claimed)} files with data rows", claimed)
 
 

@@ -43,7 +43,8 @@ def sniff(source: Source) -> Sniff:
         return Sniff("no .json or .csv file")
     claimed = tuple(p for p in files if _is_via(p, source.peek(p)))
     if not claimed:
-        return Sniff(f"{len(files)} .json or .csv files, none with regions and their attributes")
+        kinds = " and ".join(sorted({p.suffix.lower() for p in files}))
+        return Sniff(f"{len(files)} {kinds} files, none with regions and their attributes")
     return Sniff(f"{len(claimed)} files with regions and their attributes", claimed)
 
 

@@ -76,11 +76,19 @@ def test_what_cannot_be_kept_is_counted(tmp_path: Path) -> None:
     flat = PolygonMask((SQUARE[:2],))
     nothing = bitmap_to_rle(np.zeros((80, 100), np.uint8))
     box = Box(1, 2, 3, 4)
-    items = Instance(0, box, flat), Instance(0, box, nothing), Instance(0, box, PolygonMask((FAR,)))
+    of_another = bitmap_to_rle(np.ones((8, 10), np.uint8))
+    drawn = PolygonMask((FAR,))
+    items = (Instance(0, box, mask) for mask in (flat, nothing, of_another, drawn))
     task, report = written(tmp_path, *items)
     kinds = [region["type"] for region in task["annotations"][0]["result"]]
-    assert kinds == ["rectanglelabels", "rectanglelabels", "polygonlabels"]
-    assert report.lost == {"label-studio-empty-outlines": 2, "label-studio-boxes": 1}
+    assert kinds == ["rectanglelabels"] * 3 + ["polygonlabels"]
+    assert report.lost == {"label-studio-empty-outlines": 3, "label-studio-boxes": 1}
+
+
+def test_coordinates_that_are_no_numbers_are_left_out(tmp_path: Path) -> None:
+    task, report = written(tmp_path, Instance(0, Box(1, 2, float("nan"), 4)))
+    assert task["annotations"][0]["result"] == []
+    assert report.lost == {"label-studio-not-finite": 1}
 
 
 def test_an_image_without_objects_is_annotated_as_such(tmp_path: Path) -> None:
