@@ -46,8 +46,9 @@ def command(
     DATA is a folder of images with their annotations, an annotation file, or a dataset folder.
     DESTINATION is a new dataset folder with the splits of DATA. Mended are: corners in the wrong
     order, boxes and outlines beyond the image, objects without an area, objects and images that
-    are there twice, boxes that are off their mask, outlines that cross themselves, placeholder
-    classes, wrong extensions, and JPEGs that lack only their end mark.
+    are there twice, boxes that are off their mask, outlines that cross themselves, objects drawn
+    on a picture as it is stored and not as it is shown, placeholder classes, wrong extensions,
+    and JPEGs that lack only their end mark.
     """
     if destination is None and not plan:
         raise UsageError(

@@ -19,6 +19,7 @@ from detect_tl.curate.checks import check_dataset
 from detect_tl.curate.duplicates import identical_groups
 from detect_tl.curate.folder import ImageEdit
 from detect_tl.curate.mend_classes import drop_placeholders, merge_variants, unite_classes
+from detect_tl.curate.mend_frames import turn_upright
 from detect_tl.curate.mend_images import plan_edits
 from detect_tl.curate.mend_objects import Rules, mend_objects
 from detect_tl.curate.suspects import suspicious
@@ -71,11 +72,12 @@ def plan_mending(
 ) -> MendingPlan:
     """Mend all that has one right answer; nothing on disk is touched.
 
-    Beyond `plan_repair`: outlines that cross themselves become simple ones of the same area, a
-    box that is off its mask is taken from it, placeholder classes go, an image that is there
-    twice in one split, with the same objects, goes once, a file gets the extension of what it is,
-    and a JPEG that lacks only its end mark gets one. Classes are united only as `unite` says, for
-    example {"Cats": "Cat"}. Mending what is mended changes nothing.
+    Beyond `plan_repair`: objects that only fit the picture as it is stored are turned upright,
+    outlines that cross themselves become simple ones of the same area, a box that is off its mask
+    is taken from it, placeholder classes go, an image that is there twice in one split, with the
+    same objects, goes once, a file gets the extension of what it is, and a JPEG that lacks only
+    its end mark gets one. Classes are united only as `unite` says, for example {"Cats": "Cat"}.
+    Mending what is mended changes nothing.
     Raises UsageError for a class that does not exist.
     """
     progress = progress or Silent()
@@ -83,7 +85,7 @@ def plan_mending(
     united = drop_placeholders(unite_classes(dataset, unite or {}, report), report)
     rules = Rules(thorough=True)
     samples = [
-        mend_objects(sample, united.names, rules, report)
+        mend_objects(turn_upright(sample, report), united.names, rules, report)
         for sample in track(progress, united.samples, "Mending objects")
     ]
     mended = Dataset(united.categories, _once(samples, report))

@@ -28,6 +28,7 @@ from detect_tl.core.masks import draw_mask
 from detect_tl.curate.checks import check_dataset
 from detect_tl.curate.folder import ImageEdit
 from detect_tl.curate.mend_classes import drop_placeholders, unite_classes
+from detect_tl.curate.mend_frames import turn_upright
 from detect_tl.curate.mend_images import plan_edits
 from detect_tl.curate.mend_masks import valid_mask
 from detect_tl.curate.mend_objects import Rules, mend_objects
@@ -245,11 +246,42 @@ def test_a_file_is_called_what_it_is(tmp_path: Path, photo: Path) -> None:
     assert report.changed == {"extensions-corrected": 3}
 
 
+def test_objects_drawn_on_the_stored_picture_are_turned_upright(tmp_path: Path) -> None:
+    # stored 100x40 and shown turned, 40x100; the box fits the stored picture only
+    path = image(tmp_path / "a.jpg", (100, 40), orientation=6)
+    upright, box = Size(40, 100), Box(60, 10, 90, 20)
+    mask = PolygonMask((np.asarray([[60, 10], [90, 10], [90, 20.0]]),))
+    sample = Sample(path, upright, (Instance(0, box, mask),))
+    report = Report()
+    turned = turn_upright(sample, report)
+    (item,) = turned.instances
+    # turned by 90 degrees clockwise: x becomes y, and y counts from the right
+    assert item.box == Box(20, 60, 30, 90)
+    assert item.mask is not None
+    assert mask_box(item.mask) == item.box
+    assert report.changed == {"images-turned-upright": 1}
+    assert turn_upright(turned, Report()) == turned
+
+
+@pytest.mark.parametrize(
+    ("orientation", "box"),
+    [
+        (1, Box(60, 10, 90, 20)),  # nothing to turn by
+        (6, Box(5, 10, 30, 20)),  # fits both ways
+        (6, Box(60, 10, 90, 95)),  # fits neither
+    ],
+)
+def test_objects_without_one_right_frame_stay(tmp_path: Path, orientation: int, box: Box) -> None:
+    path = image(tmp_path / "a.jpg", (100, 40), orientation=orientation)
+    sample = Sample(path, Size(40, 100), (Instance(0, box),))
+    assert turn_upright(sample, Report()) is sample
+
+
 # What `check` must no longer name after repair says that it was mended.
 MENDED = frozenset(
     "box.inverted box.out-of-bounds box.outside box.zero-area box.duplicate mask.zero-area "
     "mask.self-crossing mask.out-of-bounds mask.too-few-points box.mask-mismatch "
-    "image.extension-lies class.placeholder".split()
+    "image.extension-lies image.exif-frame class.placeholder".split()
 )
 
 
