@@ -45,7 +45,7 @@ def test_findings_are_grouped_and_the_consequence_is_told_once(run: Run, messy: 
     lines = done.stdout.splitlines()
     start = lines.index(
         "warning: box.out-of-bounds (4 times). "
-        "Ultralytics drops the whole image; conversion cuts the box at the border."
+        "Far out, Ultralytics drops the whole image. Conversion cuts the box at the border."
     )
     assert lines[start + 1] == (
         "    v0.xml: cat in v0.jpg: [5, 6, 90, 30] leaves the 64x48 image by 26 pixels"

@@ -24,7 +24,7 @@ _LEAST_TINY = 3
 @check(
     "box.not-finite",
     "error",
-    "One such number makes the loss infinite, and the model forgets everything.",
+    "Ultralytics drops the whole image; elsewhere the loss becomes infinite, and all is forgotten.",
 )
 def not_finite(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """A box with a coordinate that is infinite or no number."""
@@ -35,7 +35,7 @@ def not_finite(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
 @check(
     "box.inverted",
     "warning",
-    "Its size is negative: training and evaluation drop it. Repair turns it right.",
+    "Ultralytics drops the whole image. Conversion turns the box right.",
 )
 def inverted(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """A box whose corners are in the wrong order."""
@@ -92,7 +92,7 @@ def outside(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
 @check(
     "box.out-of-bounds",
     "warning",
-    "Ultralytics drops the whole image; conversion cuts the box at the border.",
+    "Far out, Ultralytics drops the whole image. Conversion cuts the box at the border.",
     "border",
 )
 def out_of_bounds(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:

@@ -15,7 +15,7 @@ from detect_tl.curate.checks.spelling import one_letter_apart, singular
 from detect_tl.curate.rules import counted, variants
 
 
-@check("class.unknown", "error", "The object cannot be trained; training stops, or drops it.")
+@check("class.unknown", "error", "Ultralytics drops the whole image, with all objects on it.")
 def unknown(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """An object of a class that is not declared."""
     del limits

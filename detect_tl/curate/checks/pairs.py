@@ -19,7 +19,7 @@ Index = NDArray[np.int64]
 @check(
     "box.duplicate",
     "warning",
-    "Training counts the object twice; in evaluation one of the two is always a miss.",
+    "In evaluation one of the two is always a miss; some trainers count the object twice.",
 )
 def duplicate(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """Two objects of one class with the same box."""
