@@ -6,12 +6,25 @@ import math
 from collections.abc import Iterable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detect_tl.core.dataset import Instance
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import PolygonMask
 
+# Pixels. No image is as large, and what is computed of larger numbers overflows.
+FARTHEST = 1e9
+
 LOSS = "an object with a coordinate that is no finite number is left out"
+
+
+def refuse_far(points: NDArray[np.float64]) -> None:
+    """Raise ValueError when a number is none, or lies beyond any image."""
+    if not np.isfinite(points).all():
+        raise ValueError("its points are not finite")
+    worst = float(np.abs(points).max(initial=0))
+    if worst > FARTHEST:
+        raise ValueError(f"a point is {worst:.3g} pixels away")
 
 
 def finite_only(items: Iterable[Instance], loss: str, report: Report) -> list[Instance]:

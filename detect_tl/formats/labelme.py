@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from detect_tl.core.files import read_json
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Mask, PolygonMask, Ring, RleMask, Size, box_ring
 from detect_tl.formats.base import Format, Sniff
+from detect_tl.formats.finite import FARTHEST
 from detect_tl.formats.gather import Gatherer, alphabetical, extent_of, placed
 from detect_tl.formats.labelme_image import find_or_unpack
 from detect_tl.formats.labelme_shape import NOT_OBJECTS, Shape, has_area, parse_shape
@@ -91,11 +91,13 @@ def _read_one(
 
 def _declared_size(document: Mapping[str, Any]) -> Size | None:
     """The size in the file; None where it gives none, or one that no image can have."""
-    sides = document.get("imageWidth"), document.get("imageHeight")
-    if not all(isinstance(side, int | float) and math.isfinite(side) for side in sides):
-        return None
-    width, height = (int(side) for side in sides if side is not None)
-    return Size(width, height) if min(width, height) > 0 else None
+    width, height = (_side(document.get(key)) for key in ("imageWidth", "imageHeight"))
+    return Size(width, height) if width and height else None
+
+
+def _side(value: Any) -> int:
+    """A number of pixels; 0 for what is none, such as NaN, which is not greater than 0."""
+    return int(min(value, FARTHEST)) if isinstance(value, int | float) and value > 0 else 0
 
 
 def _shapes(shapes: Sequence[Any], size: Size, path: Path, report: Report) -> Iterator[Shape]:

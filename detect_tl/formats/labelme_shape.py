@@ -23,6 +23,7 @@ from detect_tl.core.geometry import (
     mask_box,
     rings_box,
 )
+from detect_tl.formats.finite import refuse_far
 from detect_tl.formats.label_image import MOST_PIXELS, read_label_image
 
 # Keys that our writer adds to a shape. LabelMe does not know them, and keeps them.
@@ -63,6 +64,7 @@ def parse_shape(shape: Mapping[str, Any], kind: str, size: Size) -> Shape:
     points = np.asarray(shape["points"], dtype=np.float64)
     if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
         raise ValueError("its points are not a list of finite [x, y]")
+    refuse_far(points)
     label = str(shape["label"]).strip()
     if not label:
         raise ValueError("its label is empty")

@@ -19,6 +19,7 @@ from detect_tl.core.errors import DataError
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Mask, PolygonMask, Size, bitmap_to_rle, mask_box, rings_box
 from detect_tl.formats.base import Format, Sniff
+from detect_tl.formats.finite import refuse_far
 from detect_tl.formats.gather import Gatherer, alphabetical, extent_of, placed
 from detect_tl.formats.label_image import read_label_image
 from detect_tl.formats.labelme_shape import has_area
@@ -130,6 +131,7 @@ class _ObjectReader:
         ]
         if corners:
             outline = np.asarray(corners, dtype=np.float64)
+            refuse_far(outline)
             if not has_area(outline):
                 raise ValueError("its points lie on one line")
             return PolygonMask((outline,))

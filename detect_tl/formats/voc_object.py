@@ -12,6 +12,7 @@ import numpy as np
 from detect_tl.core.dataset import NO_ATTRIBUTES, CategoryIndex, Instance, Json
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Box, Mask, PolygonMask, Ring, ring, rings_box
+from detect_tl.formats.finite import refuse_far
 from detect_tl.formats.voc_write import CORNERS, CROWD, FLAGS
 from detect_tl.formats.xml import lines_of, text_of
 
@@ -71,6 +72,7 @@ def _rotated(element: Element) -> PolygonMask | None:
     if turned is None:
         return None
     cx, cy, w, h, angle = (_number(turned, tag) for tag in ("cx", "cy", "w", "h", "angle"))
+    refuse_far(np.asarray([cx, cy, w, h, angle]))
     corners = np.asarray([[-w, -h], [w, -h], [w, h], [-w, h]]) / 2
     cos, sin = math.cos(angle), math.sin(angle)
     placed: Ring = corners @ np.asarray([[cos, sin], [-sin, cos]]) + (cx, cy)

@@ -119,6 +119,7 @@ def test_shapes_without_an_area_are_counted(tmp_path: Path) -> None:
         (shape("polygon", [[1, 2], [3]]), "inhomogeneous"),
         (shape("polygon", [[1, 2, 3]]), "not a list of finite"),
         (shape("polygon", [[1, float("nan")]]), "not a list of finite"),
+        (shape("polygon", [[1, 1], [1e308, 2], [-1e308, 3]]), "1e+308 pixels away"),
         (shape("polygon", TRIANGLE, " "), "label is empty"),
         (shape("circle", TRIANGLE), "a circle needs 2 points, it has 3"),
         (shape("oriented", TRIANGLE), "unknown shape_type 'oriented'"),
@@ -217,7 +218,7 @@ def test_a_rectangle_of_four_corners_is_a_box(tmp_path: Path) -> None:
     assert (item.box, item.mask) == (Box(10, 5, 30, 40), None)
 
 
-@pytest.mark.parametrize("side", [None, float("nan"), "100", 0])
+@pytest.mark.parametrize("side", [None, float("nan"), "100", 0, -5])
 def test_a_bitmap_in_a_file_without_a_size(tmp_path: Path, side: Any) -> None:
     bitmap = shape("mask", [[10.4, 20], [14.4, 26]], mask=png((5, 7)))
     one(tmp_path, bitmap, imageWidth=side, imageHeight=side)
@@ -227,7 +228,7 @@ def test_a_bitmap_in_a_file_without_a_size(tmp_path: Path, side: Any) -> None:
 
 def test_a_bitmap_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
     bitmap = shape("mask", [[0, 0], [4, 6]], mask=png((5, 7)))
-    one(tmp_path, bitmap, imageWidth=10**9, imageHeight=10**9)
+    one(tmp_path, bitmap, imageWidth=10**400, imageHeight=10**9)
     (finding,) = read(tmp_path).report.of("error")
     assert "is refused" in finding.message
 

@@ -162,6 +162,15 @@ def test_a_turned_box_of_rolabelimg(tmp_path: Path) -> None:
     assert found.mask is not None
 
 
+@pytest.mark.parametrize("number", ["1e308", "nan", "wide"])
+def test_a_turned_box_of_no_size(tmp_path: Path, number: str) -> None:
+    image(tmp_path / "a.jpg")
+    turned = "".join(f"<{tag}>{number}</{tag}>" for tag in ("cx", "cy", "w", "h", "angle"))
+    item = f"<object><name>cat</name><robndbox>{turned}</robndbox></object>"
+    voc(tmp_path / "a.xml", "a.jpg", item)
+    assert read(tmp_path).report.lost == {"objects-unreadable": 1}
+
+
 def test_the_fixture_of_another_reader(shared: Path) -> None:
     found = read(shared / "data/tiny_datumaro_assets/assets/voc_dataset/voc_dataset1")
     (sample,) = (s for s in found.dataset.samples if s.annotation)
