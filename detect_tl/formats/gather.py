@@ -156,14 +156,28 @@ class Gatherer:
     def add_backgrounds(
         self, images: Iterable[Path] | None = None, splits: Mapping[Path, str] | None = None
     ) -> None:
-        """Keep the images that no annotation describes: they teach what is not an object."""
+        """Keep the images that no annotation describes: they teach what is not an object.
+
+        splits: of the images that a list of the source names. Any other has to lie beside images
+        that are described: a folder in which none is has not been annotated.
+        """
+        annotated = {image.parent for image in self._samples}
+        apart: list[Path] = []
         for image in self.source.images.images if images is None else images:
             if self.met(image):
+                continue
+            if image.parent not in annotated and image not in (splits or {}):
+                apart.append(image)
                 continue
             header = self.header(image)
             if header is not None:
                 split = (splits or {}).get(image) or self.source.split_of(image)
                 self._samples[image] = Sample(image, header.size, split=split, header=header)
+        if apart:
+            self.report.lost["images-not-annotated"] += len(apart)
+            text = f"{len(apart)} images lie in folders without any annotated one, such as"
+            text = f"{text} {self.source.short(apart[0])}; left out"
+            self.report.add("image.unlisted", "info", text)
 
     @property
     def described(self) -> set[Path]:

@@ -287,3 +287,51 @@ def test_a_plugin_that_is_no_format_is_refused(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(base.plugins, "load", lambda *_: "words")
     with pytest.raises(MachineError, match="offers a str, not a Format"):
         base.load_format("words")
+
+
+def test_the_sample_is_read_whole_although_the_truth_of_its_video_lies_beside(
+    repository: Path,
+) -> None:
+    result = read(repository / "datasets/sample")
+    assert result.format == "labelme"
+    assert result.report.lost["files-of-another-format"] == 1
+    assert len(result.dataset) == len(read(repository / "datasets/sample/images").dataset)
+
+
+@pytest.mark.parametrize(
+    ("folder", "names"),
+    [("cvat_ls_pexels", "cvat or label-studio"), ("via_receipts6", "coco or via")],
+)
+def test_real_folders_with_two_accounts_of_the_same_images(
+    shared: Path, folder: str, names: str
+) -> None:
+    with pytest.raises(DataError, match="2 annotation formats are mixed") as caught:
+        read(shared / "data" / folder)
+    assert f"--from {names}" in caught.value.hint
+    assert "--annotations" in caught.value.hint
+
+
+def test_real_data_sets_of_two_formats_side_by_side(shared: Path, tmp_path: Path) -> None:
+    """As a folder of links, which have to be followed; the classes are the same three."""
+    for name in ("coco_fruitnuts", "labelme_fruitnuts"):
+        (tmp_path / name).symlink_to(shared / "data" / name, target_is_directory=True)
+    result = read(tmp_path, follow_links=True)
+    assert result.format == "coco+labelme"
+    assert result.dataset.objects_per_class() == {"date": 142, "fig": 82, "hazelnut": 106}
+    assert len(result.dataset) == 36
+    assert result.report.changed["classes-united-by-name"] == 3
+
+
+def test_one_account_of_several_by_a_pattern(shared: Path) -> None:
+    folder = shared / "data/via_receipts6"
+    by_json = read(folder, annotations="*_json.json").dataset
+    by_csv = read(folder, annotations="*.csv").dataset
+    assert (
+        by_json.objects_per_class()
+        == by_csv.objects_per_class()
+        == {
+            "Date": 6,
+            "Header": 6,
+            "Total": 6,
+        }
+    )

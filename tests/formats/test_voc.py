@@ -184,9 +184,13 @@ def test_what_fits_two_images_is_not_guessed(tmp_path: Path) -> None:
     image(tmp_path / "one/a.jpg")
     image(tmp_path / "two/a.jpg")
     voc(tmp_path / "xml/a.xml", "a.jpg", CAT)
+    image(tmp_path / "three/b.jpg")
+    voc(tmp_path / "xml/b.xml", "b.jpg", CAT)
     result = read(tmp_path)
     assert [f.code for f in result.report.of("error")] == ["image.ambiguous"]
     assert result.report.lost["images"] == 1
+    assert [s.image.name for s in result.dataset.samples] == ["b.jpg"]  # and no background
+    assert result.report.lost["images-not-annotated"] == 2
 
 
 def test_a_class_that_goes_with_its_image_goes(tmp_path: Path) -> None:
