@@ -156,6 +156,18 @@ def test_a_leak_names_one_image_of_every_split_first(tmp_path: Path) -> None:
     )
 
 
+def test_images_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    samples = []
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        picture(1).save(tmp_path / folder / "a.png")
+        samples.append(Sample(tmp_path / folder / "a.png", Size(320, 240)))
+    (finding,) = check_dataset(
+        dataset(*samples), selection=Selection(("image.duplicate",))
+    ).findings
+    assert finding.message == "the same image as two/a.png"
+
+
 def test_augmented_copies_of_one_original_in_several_splits(tmp_path: Path) -> None:
     names = [f"{stem}_jpg.rf.{mark * 32}.jpg" for stem, mark in ("aA", "aB", "bC", "bD", "cE")]
     splits = ["train", "val", "train", "train", "test"]

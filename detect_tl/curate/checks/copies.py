@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 
 from detect_tl.core.dataset import Sample
 from detect_tl.core.findings import Finding
@@ -149,23 +149,32 @@ def _crosses(group: Sequence[Sample]) -> bool:
 
 
 def _note(words: str, group: Sequence[Sample]) -> Note:
-    first, *others = group
-    return Note(f"{words} {_listed(others, lambda s: s.image.name)}", first.image, first.image)
+    return Note(f"{words} {_listed(_names(group)[1:])}", group[0].image, group[0].image)
 
 
 def _leak_note(words: str, group: Sequence[Sample]) -> Note:
-    firsts: dict[str, Sample] = {}
-    for sample in group:
-        firsts.setdefault(_split(sample), sample)
-    named = {sample.image for sample in firsts.values()}
-    shown = [*firsts.values(), *(sample for sample in group if sample.image not in named)]
-    text = _listed(shown, lambda sample: f"{sample.image.name} in {_split(sample)}")
+    """A note that names one image of every split before the others."""
+    places = [
+        f"{name} in {_split(sample)}" for name, sample in zip(_names(group), group, strict=True)
+    ]
+    splits = [_split(sample) for sample in group]
+    again = [split in splits[:place] for place, split in enumerate(splits)]
+    order = sorted(range(len(group)), key=again.__getitem__)
+    text = _listed([places[place] for place in order])
     return Note(f"{words} ({text})", group[0].image, group[0].image)
 
 
-def _listed(samples: Sequence[Sample], name: Callable[[Sample], str]) -> str:
-    more = len(samples) - _MOST_NAMES
-    words = ", ".join(map(name, samples[:_MOST_NAMES]))
+def _names(group: Sequence[Sample]) -> list[str]:
+    """File names, with their folders where two are called alike."""
+    names = [sample.image.name for sample in group]
+    if len(set(names)) == len(names):
+        return names
+    return [f"{sample.image.parent.name}/{sample.image.name}" for sample in group]
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMES
+    words = ", ".join(names[:_MOST_NAMES])
     return f"{words} and {more} more" if more > 0 else words
 
 
