@@ -23,9 +23,8 @@ def find_augmentation(named: str | Path) -> Augmentation:
     Raises UsageError for an unknown name or a file that describes none, DataError for a file that
     cannot be read. What albumentations makes of it is seen when a pipeline is built.
     """
-    path = Path(named)
-    if path.suffix.lower() in _SUFFIXES:
-        return _read(path)
+    if _is_file(named):
+        return _read(Path(named))
     if str(named) not in augmentation_names():
         hint = did_you_mean(str(named), augmentation_names())
         raise UsageError(
@@ -35,6 +34,15 @@ def find_augmentation(named: str | Path) -> Augmentation:
     if not isinstance(found, Augmentation):
         raise MachineError(f"the plugin {str(named)!r} is not an Augmentation")
     return found
+
+
+def resolved_name(named: str) -> str:
+    """The name, or the absolute path of a file: the same from every folder."""
+    return str(Path(named).resolve()) if _is_file(named) else named
+
+
+def _is_file(named: str | Path) -> bool:
+    return Path(named).suffix.lower() in _SUFFIXES
 
 
 def _read(path: Path) -> Augmentation:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import ceil, floor
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,15 @@ from numpy.typing import NDArray
 from detect_tl.augment.catalog import build_step
 from detect_tl.augment.spec import Augmentation
 from detect_tl.core.errors import UsageError
-from detect_tl.core.geometry import Box, Mask, RleMask, Size, bitmap_to_rle
+from detect_tl.core.geometry import (
+    Box,
+    Mask,
+    PolygonMask,
+    RleMask,
+    Size,
+    bitmap_to_rle,
+    rings_box,
+)
 from detect_tl.core.images import Image
 from detect_tl.core.masks import draw_mask, outline
 from detect_tl.core.objects import Instance
@@ -32,6 +41,8 @@ _ROUNDING = 1e-3
 
 Bitmap = NDArray[np.uint8]
 """(height, width) of 0 and 1."""
+
+Index = NDArray[np.int64]
 
 Origins = NDArray[np.float32]
 """(height, width, 2): one more than x and y of the pixel that came here; 0 for none."""
@@ -84,13 +95,14 @@ class Pipeline:
         }
         done = self._run(values if origins is None else {**values, "mask": origins}, size, seed)
         look_up = None if origins is None else _LookUp.unless_equal(done["mask"], origins)
+        now = Size(done["image"].shape[1], done["image"].shape[0])
         found: list[Instance] = []
         for number, corners in zip(done["number"], done["bboxes"], strict=True):
             item, box = instances[int(number)], Box(*map(float, corners))
             if item.mask is None:
                 found.append(item if _same(box, item.box) else replace(item, box=box))
             else:
-                found += [item] if look_up is None else _followed(item, size, look_up)
+                found += [item] if look_up is None else _followed(item, size, now, look_up)
         changed = np.ascontiguousarray(np.asarray(done["image"], np.uint8)[..., ::-1])
         return Augmented(changed, tuple(found), len(instances) - len(found))
 
@@ -131,38 +143,70 @@ def _origins(size: Size) -> Origins:
 
 
 class _LookUp:
-    """Answers where the pixels of a bitmap are now."""
+    """Answers where pixels of the picture are now.
+
+    Pixels of the result are sorted by the row that they came from, once for all objects, so that
+    an object is looked for among those of its own rows only.
+    """
 
     def __init__(self, origins: Origins) -> None:
-        self._x, self._y = (np.ascontiguousarray(origins[..., axis] - 1) for axis in (0, 1))
+        self._width = origins.shape[1]
+        columns, rows = (origins[..., axis].astype(np.int32).reshape(-1) - 1 for axis in (0, 1))
+        self._order = np.argsort(rows, kind="stable")
+        self._columns, self._rows = columns[self._order], rows[self._order]
+        last = int(self._rows[-1]) + 1 if len(rows) else 0
+        self._starts = np.searchsorted(self._rows, np.arange(last + 1, dtype=np.int32))
 
     @classmethod
     def unless_equal(cls, moved: Origins, origins: Origins) -> _LookUp | None:
         """None when every pixel is where it was."""
         return None if np.array_equal(moved, origins) else cls(moved)
 
-    def __call__(self, bitmap: Bitmap) -> Bitmap:
-        import cv2
+    def __call__(self, bitmap: Bitmap, left: int, top: int) -> tuple[Index, Index]:
+        """Columns and rows where the pixels of a bitmap are now, whose corner is there."""
+        height, width = bitmap.shape
+        end = len(self._starts) - 1
+        first, last = self._starts[min(top, end)], self._starts[min(top + height, end)]
+        x = self._columns[first:last] - left
+        inside = np.flatnonzero((x >= 0) & (x < width))
+        y = self._rows[first:last][inside] - top
+        hit = self._order[first:last][inside[bitmap[y, x[inside]] > 0]]
+        return hit % self._width, hit // self._width
 
-        found = cv2.remap(
-            bitmap, self._x, self._y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT
-        )
-        return np.asarray(found, np.uint8)
 
-
-def _followed(item: Instance, size: Size, look_up: _LookUp) -> list[Instance]:
+def _followed(item: Instance, size: Size, now: Size, look_up: _LookUp) -> list[Instance]:
     """The object where its pixels are now; nothing when none are left, or its mask is damaged."""
     assert item.mask is not None
     try:
-        after = look_up(draw_mask(item.mask, size))
+        columns, rows = look_up(*_drawn(item.mask, size))
     except ValueError:
         return []
-    if not after.any():
+    if not len(columns):
         return []
-    mask: Mask = bitmap_to_rle(after) if isinstance(item.mask, RleMask) else outline(after)
-    return [replace(item, box=_extent(after), mask=mask)]
+    left, top, right, bottom = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+    box = Box(*map(float, (left, top, right, bottom)))
+    if isinstance(item.mask, RleMask):
+        whole = np.zeros((now.height, now.width), np.uint8)
+        whole[rows, columns] = 1
+        return [replace(item, box=box, mask=bitmap_to_rle(whole))]
+    part = np.zeros((bottom - top, right - left), np.uint8)
+    part[rows - top, columns - left] = 1
+    traced = outline(part)
+    corner = np.asarray([left, top], np.float64)
+    parts, holes = (tuple(r + corner for r in rings) for rings in (traced.parts, traced.holes))
+    return [replace(item, box=box, mask=PolygonMask(parts, holes))]
 
 
-def _extent(bitmap: Bitmap) -> Box:
-    columns, rows = np.flatnonzero(bitmap.any(axis=0)), np.flatnonzero(bitmap.any(axis=1))
-    return Box(float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
+def _drawn(mask: Mask, size: Size) -> tuple[Bitmap, int, int]:
+    """The mask as a bitmap no larger than needed, and where its corner is."""
+    if isinstance(mask, RleMask):
+        return draw_mask(mask, size), 0, 0
+    around = rings_box([*mask.parts, *mask.holes]).clipped(size)
+    # A pixel more on every side: the drawing treats the border of its bitmap differently.
+    left, top = max(floor(around.x1) - 1, 0), max(floor(around.y1) - 1, 0)
+    right, bottom = min(ceil(around.x2) + 1, size.width), min(ceil(around.y2) + 1, size.height)
+    moved = PolygonMask(
+        tuple(ring - (left, top) for ring in mask.parts),
+        tuple(ring - (left, top) for ring in mask.holes),
+    )
+    return draw_mask(moved, Size(right - left, bottom - top)), left, top

@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 import torch
 
+from detect_tl.augment.find import resolved_name
 from detect_tl.augment.spec import Augmentation
 from detect_tl.core.dataset import SPLITS
 from detect_tl.core.errors import DataError, GateError, MachineError, UsageError, WeightsError
@@ -78,7 +79,12 @@ def train(config: TrainConfig, progress: Progress | None = None) -> TrainResult:
         model_config(source.yaml, task)  # fails now rather than after the folder has appeared
         frozen_layers(config.freeze, source.yaml)
         resolved = config.model_copy(
-            update={"task": task, "data": config.data.resolve(), "weights": str(located.path)}
+            update={
+                "task": task,
+                "data": config.data.resolve(),
+                "weights": str(located.path),
+                "augment": resolved_name(config.augment),
+            }
         )
         RunFolder(scratch).write_description(resolved, description, config.device)
         if augmentation is not None:

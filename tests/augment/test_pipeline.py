@@ -173,6 +173,23 @@ def test_holes_and_parts_survive_a_turn() -> None:
     assert found[1].mask == bitmap_to_rle(np.ascontiguousarray(wanted))
 
 
+@given(data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_masks_are_the_pixels_of_a_drawn_mask(data: st.DataObject) -> None:
+    """Whatever a polygon is like, and where it leaves the picture: drawn, then turned."""
+    corner = st.tuples(st.floats(-40, 240), st.floats(-40, 190))
+    rings = data.draw(st.lists(st.lists(corner, min_size=3, max_size=8), min_size=1, max_size=3))
+    parts = tuple(np.asarray(ring) for ring in rings)
+    mask = PolygonMask(parts[:1], parts[1:]) if data.draw(st.booleans()) else PolygonMask(parts)
+    item = Instance(0, Box(0, 0, 200, 150), mask)
+    done = one("Transpose")(np.zeros((150, 200, 3), np.uint8), [item], 0)
+    expected = draw_mask(mask, SIZE).T
+    assert bool(done.instances) == bool(expected.any())
+    for found in done.instances:
+        assert found.mask is not None
+        assert (draw_mask(found.mask, Size(150, 200)) == expected).all()
+
+
 def test_without_a_change_of_place_nothing_is_redrawn() -> None:
     ring = np.asarray([[3.25, 4.5], [60.75, 9.1], [30.3, 70.2]])
     item = Instance(2, Box(3.25, 4.5, 60.75, 70.2), PolygonMask((ring,)))

@@ -157,6 +157,7 @@ def test_a_run_sees_the_augmentation_and_resumes_to_the_same_bits(
     resume(killed)
     runs = [load_checkpoint(RunFolder(p).last).model.state_dict() for p in (whole, killed)]
     assert [name for name in runs[0] if not torch.equal(runs[0][name], runs[1][name])] == []
+    assert read_json(killed / "config.json")["augment"] == str(file)
     assert "ChannelDropout" in (killed / "augmentation.yaml").read_text()
     assert read_json(killed / "environment.json")["packages"]["albumentations"]
 
