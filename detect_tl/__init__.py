@@ -14,7 +14,22 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from detect_tl import api
-    from detect_tl.api import check, convert, doctor, evaluate, predict, quickstart, resume, train
+    from detect_tl.api import (
+        check,
+        convert,
+        doctor,
+        evaluate,
+        filter,  # noqa: A004 - the verb is called so
+        merge,
+        predict,
+        quickstart,
+        repair,
+        resume,
+        show,
+        split,
+        stats,
+        train,
+    )
     from detect_tl.training.engine import TransferTrainer
 
 __all__ = [
@@ -25,9 +40,15 @@ __all__ = [
     "convert",
     "doctor",
     "evaluate",
+    "filter",
+    "merge",
     "predict",
     "quickstart",
+    "repair",
     "resume",
+    "show",
+    "split",
+    "stats",
     "train",
 ]
 
