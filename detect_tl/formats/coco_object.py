@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from detect_tl.core.dataset import NO_ATTRIBUTES, Instance, Json
-from detect_tl.core.geometry import Box, Mask, PolygonMask, RleMask, Size, mask_box
-from detect_tl.core.rle import decode_counts
+from detect_tl.core.geometry import Box, Mask, PolygonMask, mask_box
 from detect_tl.formats.gather import UndeclaredClassError
+from detect_tl.formats.records import run_lengths
 
 _KNOWN = frozenset(
     "id image_id category_id bbox area segmentation iscrowd attributes ignore".split()
@@ -51,7 +51,7 @@ def _mask(segmentation: Any) -> Mask | None:
     if not segmentation:
         return None
     if isinstance(segmentation, Mapping):
-        return _run_lengths(segmentation)
+        return run_lengths(segmentation)
     if isinstance(segmentation[0], int | float):
         segmentation = [segmentation]
     parts = []
@@ -62,15 +62,6 @@ def _mask(segmentation: Any) -> Mask | None:
         if values.size:
             parts.append(values.reshape(-1, 2))
     return PolygonMask(tuple(parts)) if parts else None
-
-
-def _run_lengths(segmentation: Mapping[str, Any]) -> RleMask:
-    height, width = (int(v) for v in segmentation["size"])
-    counts = segmentation["counts"]
-    runs = decode_counts(counts) if isinstance(counts, str) else [int(c) for c in counts]
-    if sum(runs) != width * height or min(runs, default=0) < 0:
-        raise ValueError(f"its run lengths add up to {sum(runs)}, not to {width}x{height}")
-    return RleMask(tuple(runs), Size(width, height))
 
 
 def _attributes(record: Mapping[str, Any]) -> Mapping[str, Json]:

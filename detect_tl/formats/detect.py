@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from detect_tl.core.dataset import Dataset
@@ -124,30 +124,53 @@ def _read(choice: Choice, source: Source, report: Report) -> Dataset:
         text = f"describes none of the images here; left out ({claim.format.title})"
         for path in claim.sniff.files:
             report.add("source.stray-file", "info", text, path)
-    _say_unrecognised(choice, source, report)
+    unknown = _say_unrecognised(choice, source, report)
     if len(choice.claims) == 1:
-        return choice.claims[0].format.read(choice.claims[0].source, report)
-    say_outside(source, choice.claims, report)
-    parts = {
-        claim.source.short(claim.source.root): claim.format.read(claim.source, report)
-        for claim in choice.claims
-    }
-    return unite(parts, report)
+        dataset = choice.claims[0].format.read(choice.claims[0].source, report)
+    else:
+        say_outside(source, choice.claims, report)
+        parts = {
+            claim.source.short(claim.source.root): claim.format.read(claim.source, report)
+            for claim in choice.claims
+        }
+        dataset = unite(parts, report)
+    return _without_images_of(unknown, dataset, report) if unknown else dataset
 
 
-def _say_unrecognised(choice: Choice, source: Source, report: Report) -> None:
-    """Name the files that lie among annotations and are called like an image, but are none: empty
-    or cut off, they would make their image one without objects."""
+def _say_unrecognised(choice: Choice, source: Source, report: Report) -> set[str]:
+    """Name the files that lie among annotations and are called like an image, but are none: empty,
+    or cut off. Returns the names, with and without suffix, of the images that they were made for.
+    """
     strays = {path for claim in choice.strays for path in claim.sniff.files}
     known = strays.union(choice.files)
     places = {(path.parent, path.suffix) for path in choice.files}
-    images = {name for p in source.images.images for name in (p.stem, p.name)}
     suffixes = {path.suffix.lower() for path in choice.files} - IMAGE_SUFFIXES
-    for path in source.candidates(*sorted(suffixes)) if suffixes else ():
-        if path not in known and (path.parent, path.suffix) in places and path.stem in images:
-            report.lost["annotation-files"] += 1
-            text = f"is called like an image, but holds no annotation that {choice.name} knows"
-            report.add("annotation.unrecognised", "error", text, path)
+    candidates = source.candidates(*sorted(suffixes)) if suffixes else []
+    others = [p for p in candidates if p not in known and (p.parent, p.suffix) in places]
+    if not others:
+        return set()
+    images = {name for p in source.images.images for name in (p.stem, p.name)}
+    found = [path for path in others if path.stem in images]
+    for path in found:
+        report.lost["annotation-files"] += 1
+        text = f"is called like an image, but holds no annotation that {choice.name} knows"
+        report.add("annotation.unrecognised", "error", text, path)
+    return {path.stem for path in found}
+
+
+def _without_images_of(names: set[str], dataset: Dataset, report: Report) -> Dataset:
+    """Leave out the images that would pass for backgrounds, since nobody knows what is on them."""
+    kept = tuple(
+        sample
+        for sample in dataset.samples
+        if sample.annotation is not None or not names & {sample.image.stem, sample.image.name}
+    )
+    lost = len(dataset.samples) - len(kept)
+    if lost:
+        report.lost["images"] += lost
+        report.read["images"] -= lost
+        report.read["images-without-objects"] -= lost
+    return replace(dataset, samples=kept)
 
 
 def choose(source: Source) -> Choice:

@@ -101,7 +101,7 @@ def run_lengths(record: Mapping[str, Any]) -> RleMask:
     if min(height, width) < 0 or height * width > _MOST_PIXELS:
         raise ValueError(f"a mask of {width}x{height} is larger than any image")
     counts = record["counts"]
-    runs = decode_counts(counts) if isinstance(counts, str) else [int(number(c)) for c in counts]
+    runs = decode_counts(counts) if isinstance(counts, str) else [int(c) for c in counts]
     if sum(runs) != width * height or min(runs, default=0) < 0:
         raise ValueError(f"its run lengths add up to {sum(runs)}, not to {width}x{height}")
     return RleMask(tuple(runs), Size(width, height))

@@ -115,6 +115,24 @@ def test_damaged_annotations_are_no_stray_ones(tmp_path: Path) -> None:
         read(tmp_path)
 
 
+@pytest.mark.parametrize("content", ["", "<annotat", "<other/>", "\0\0"])
+def test_a_file_that_is_no_annotation_leaves_no_image_without_objects(
+    tmp_path: Path, content: str
+) -> None:
+    """Nobody knows what is on the image; as a background it would teach a lie."""
+    for name in "ab":
+        image(tmp_path / f"{name}.jpg")
+        voc(tmp_path / f"{name}.xml", f"{name}.jpg", CAT)
+    path = text(tmp_path / "b.xml", content)
+    text(tmp_path / "c.xml", content)
+    result = read(tmp_path)
+    assert [s.image.name for s in result.dataset.samples] == ["a.jpg"]
+    assert result.report.lost == {"annotation-files": 1, "images": 1}
+    assert result.report.read["images"] == 1
+    (said,) = result.report.of("error")
+    assert (said.code, said.path) == ("annotation.unrecognised", path)
+
+
 def test_json_of_other_programs_disturbs_nothing(tmp_path: Path) -> None:
     image(tmp_path / "a.jpg")
     voc(tmp_path / "a.xml", "a.jpg", CAT)

@@ -76,6 +76,8 @@ def test_coordinates_of_a_reduced_copy_are_scaled() -> None:
         (Size(80, 100), Box(0, 0, 80, 100), "swapped"),  # width and height in the wrong order
         (Size(50, 40), Box(0, 0, 90, 70), "unclear"),  # boxes do not fit the declared size
         (Size(640, 300), Box(0, 0, 50, 50), "unclear"),  # another shape altogether
+        (Size(10**9, 8 * 10**8), Box(0, 0, 50, 50), "unclear"),  # larger than any image
+        (Size(10**400, 10**400), None, "unclear"),
     ],
 )
 def test_other_sizes_change_nothing(declared: Size, extent: Box, note: str) -> None:
