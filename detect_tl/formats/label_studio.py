@@ -93,19 +93,23 @@ def _order(interfaces: Sequence[Sequence[str]], met: Sequence[str]) -> list[str]
 
 
 def _collect(document: Any, path: Path, accounts: AccountsByImage, report: Report) -> None:
+    def lose(count: str, text: str) -> None:
+        report.lost[count] += 1
+        report.add("label-studio.bad-task", "error", text, path)
+
     predictions = 0
     for place, task in enumerate(tasks_of(document), start=1):
         if task is None:
-            report.lost["tasks-unreadable"] += 1
-            text = f"record {place} is lost: it is no task with data and annotations"
-            report.add("label-studio.bad-task", "error", text, path)
+            lose("tasks-unreadable", f"record {place} is lost: it is no task with annotations")
         elif not task.names:
-            report.lost["tasks-without-image"] += 1
             text = f"task {place} is left out: its data name no image, or a list of them"
-            report.add("label-studio.no-image", "error", text, path)
+            lose("tasks-without-image", text)
         else:
             predictions += task.predictions
-            accounts.add(path, task.names, task.accounts)
+            for _ in range(task.damaged):
+                lose("annotations-unreadable", f"an annotation of task {place} has no result")
+            if task.accounts or not task.damaged:
+                accounts.add(path, task.names, task.accounts)
     if predictions:
         report.lost["predictions"] += predictions
         text = f"{predictions} predictions are left out: nobody has confirmed them"

@@ -50,7 +50,7 @@ def regions_of(result: Sequence[Any]) -> list[list[Part]]:
     """The parts of every region: its shape, its label and its choices are records of one id."""
     found: dict[object, list[Part]] = {}
     for place, part in enumerate(result):
-        record = part if isinstance(part, Mapping) else {}
+        record = part if isinstance(part, dict) else {}
         name = record.get("id")
         found.setdefault(name if isinstance(name, str | int) else (place,), []).append(record)
     return list(found.values())
@@ -63,7 +63,7 @@ def has_shape(parts: Sequence[Part]) -> bool:
 def size_in(result: Sequence[Any]) -> Size | None:
     """The size of the image that the regions were drawn on; None when none gives any."""
     for part in result:
-        if isinstance(part, Mapping):
+        if isinstance(part, dict):
             size = size_of(part.get("original_width"), part.get("original_height"))
             if size is not None and min(size) > 0:
                 return size
@@ -100,7 +100,7 @@ def _type_of(part: Part) -> str:
 def _kind(part: Part) -> str:
     """The kind of shape that a part has, "" for none; also the choices of a region repeat it."""
     value = part.get("value")
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return ""
     for key, kind in (("rle", "brush"), ("radiusX", "ellipse"), ("points", "polygon")):
         if key in value:
@@ -111,7 +111,7 @@ def _kind(part: Part) -> str:
 def _labels(parts: Sequence[Part]) -> Iterator[str]:
     for part in parts:
         value = part.get("value")
-        for key, names in value.items() if isinstance(value, Mapping) else ():
+        for key, names in value.items() if isinstance(value, dict) else ():
             if key.endswith(_LABELS) and isinstance(names, list):
                 yield from map(label_of, names)
 
@@ -123,7 +123,7 @@ def _attributes(parts: Sequence[Part]) -> Iterator[tuple[str, Json]]:
         if isinstance(score, int | float):
             yield "score", score
         value = part.get("value")
-        for key, said in value.items() if isinstance(value, Mapping) else ():
+        for key, said in value.items() if isinstance(value, dict) else ():
             if key not in _GEOMETRY and not key.endswith(_LABELS) and said is not None:
                 one = said[0] if isinstance(said, list) and len(said) == 1 else said
                 yield str(part.get("from_name") or key), one

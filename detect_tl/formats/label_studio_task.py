@@ -28,38 +28,42 @@ _REGION = frozenset({"original_width", "original_height"})
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """An image and what was said of it. names: of the image, most trusted first; may be empty."""
+    """An image and what was said of it.
+
+    names: of the image, most trusted first; may be empty. damaged: annotations without a result.
+    """
 
     names: tuple[str, ...]
     accounts: tuple[Account, ...]
     predictions: int = 0
+    damaged: int = 0
 
 
 def tasks_of(document: Any) -> Iterator[Task | None]:
     """The tasks of a file, None in the place of a record that is none."""
     for record in document if isinstance(document, list) else [document]:
-        yield _task(record) if isinstance(record, Mapping) else None
+        yield _task(record) if isinstance(record, dict) else None
 
 
 def _task(record: _Record) -> Task | None:
     task: Any = record.get("task")
     annotations: Any = [record]
-    if not isinstance(task, Mapping) or "result" not in record:
+    if not isinstance(task, dict) or "result" not in record:
         task, annotations = record, record.get("annotations", record.get("completions"))
     data: Any = task.get("data")
     if annotations is None and data is None:
         return _minimal(record)
-    if not isinstance(annotations, list) or not isinstance(data, Mapping):
+    if not isinstance(annotations, list) or not isinstance(data, dict):
         return None
-    found = tuple(_account(a) for a in annotations if isinstance(a, Mapping))
+    sound = [a for a in annotations if isinstance(a, dict) and isinstance(a.get("result"), list)]
+    found = tuple(map(_account, sound))
     predictions = task.get("predictions")
     count = len(predictions) if isinstance(predictions, list) else 0
-    return Task(tuple(_names(data, found)), found, count)
+    return Task(tuple(_names(data, found)), found, count, len(annotations) - len(sound))
 
 
 def _account(record: _Record) -> Account:
-    result = record.get("result")
-    parts = result if isinstance(result, list) else []
+    parts = record["result"]
     skipped = record.get("was_cancelled", record.get("skipped"))
     truth = bool(record.get("ground_truth"))
     return Account(parts, size_in(parts), bool(skipped), truth, _updated(record))
@@ -76,7 +80,7 @@ def _minimal(record: _Record) -> Task | None:
         for key, values in record.items()
         if isinstance(values, list)
         for value in values
-        if isinstance(value, Mapping)
+        if isinstance(value, dict)
     ]
     if not result and "annotation_id" not in record:
         return None
@@ -96,7 +100,7 @@ def _names(data: _Record, accounts: Sequence[Account]) -> Iterator[str]:
         str(part.get("to_name"))
         for account in accounts
         for part in account.records
-        if isinstance(part, Mapping)
+        if isinstance(part, dict)
     ]
     wanted = [*drawn_on[:1], "image", *pictures[:1]]
     key = next((key for key in wanted if key in texts), None)

@@ -60,7 +60,7 @@ def answers(record: _Record) -> dict[str, Json]:
 
 def _answers(questions: list[Any]) -> Iterator[tuple[str, Json]]:
     for question in questions:
-        if not isinstance(question, Mapping):
+        if not isinstance(question, dict):
             continue
         name = question.get("name") or question.get("title")
         answer = _answer(question)
@@ -79,7 +79,7 @@ def _answer(question: _Record) -> Json:
 
 
 def _text(answer: Any) -> Json:
-    if not isinstance(answer, Mapping):
+    if not isinstance(answer, dict):
         return answer if isinstance(answer, str | int | float) else None
     found = (answer.get(key) for key in ("name", "title", "content", "value"))
     return next((text for text in found if isinstance(text, str | int | float)), None)

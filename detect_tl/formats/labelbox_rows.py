@@ -70,10 +70,10 @@ def _is_object(line: bytes) -> bool:
 def parse_rows(record: Any) -> list[Row]:
     """The row of every project that a record has labels of, one without labels if there is none.
 
-    Raises ValueError when it is no row of Labelbox's.
+    Raises one of `records.UNREADABLE` when it is no row of Labelbox's.
     """
-    if isinstance(record, Mapping):
-        if isinstance(record.get("data_row"), Mapping):
+    if isinstance(record, dict):
+        if isinstance(record.get("data_row"), dict):
             return _rows(record)
         if "Labeled Data" in record or "External ID" in record:
             return [_old_row(record)]
@@ -87,23 +87,25 @@ def _rows(record: _Record) -> list[Row]:
     size = _size(media, "width", "height")
     projects = record.get("projects")
     found = []
-    for project, content in projects.items() if isinstance(projects, Mapping) else ():
-        labels = content.get("labels") if isinstance(content, Mapping) else None
-        made = [label for label in labels or [] if isinstance(label, Mapping)]
-        if made:
-            accounts = tuple(_account(label, size) for label in made)
-            found.append(Row(names, accounts, str(project), any(map(_has_frames, made))))
+    for project, content in projects.items() if isinstance(projects, dict) else ():
+        labels = content.get("labels") or []
+        if not isinstance(labels, list):
+            raise ValueError("its labels are no list")
+        if labels:
+            accounts = tuple(_account(label, size) for label in labels)
+            found.append(Row(names, accounts, str(project), any(map(_has_frames, labels))))
     return found or [Row(names, ())]
 
 
 def _account(label: _Record, size: Size | None) -> Account:
-    annotations = label.get("annotations")
-    objects = annotations.get("objects") if isinstance(annotations, Mapping) else None
+    objects = (label.get("annotations") or {}).get("objects") or []
+    if not isinstance(objects, list):
+        raise ValueError("its objects are no list")
     details, scores = label.get("label_details"), label.get("performance_details")
-    told = details if isinstance(details, Mapping) else {}
-    skipped = isinstance(scores, Mapping) and scores.get("skipped") is True
+    told = details if isinstance(details, dict) else {}
+    skipped = isinstance(scores, dict) and scores.get("skipped") is True
     return Account(
-        objects if isinstance(objects, list) else [],
+        objects,
         size,
         skipped,
         told.get("is_benchmark_reference") is True,
@@ -113,7 +115,7 @@ def _account(label: _Record, size: Size | None) -> Account:
 
 def _has_frames(label: _Record) -> bool:
     annotations = label.get("annotations")
-    return isinstance(annotations, Mapping) and bool(annotations.get("frames"))
+    return isinstance(annotations, dict) and bool(annotations.get("frames"))
 
 
 def _old_row(record: _Record) -> Row:
@@ -127,7 +129,7 @@ def _old_row(record: _Record) -> Row:
     skipped = record.get("Skipped") is True or label in ("Skip", "Skipped")
     updated = str(record.get("Updated At") or record.get("Created At") or "")
     size = _size(record.get("Media Attributes"), "width", "height")
-    if not isinstance(label, Mapping):
+    if not isinstance(label, dict):
         empty = (Account([], size, True),) if skipped else ()
         return Row(names, empty, str(record.get("Project Name") or ""))
     listed = isinstance(label.get("objects"), list)
@@ -147,7 +149,7 @@ def _outlines(label: _Record) -> Iterator[Any]:
             yield {"name": name, "annotation_kind": "well-known text"}
             continue
         for outline in outlines if isinstance(outlines, list) else ():
-            if isinstance(outline, Mapping):
+            if isinstance(outline, dict):
                 yield {**outline, "name": name}
             else:
                 yield {"name": name, "geometry": outline}
@@ -162,4 +164,4 @@ def _names(record: _Record, keys: Sequence[str]) -> tuple[str, ...]:
 
 
 def _size(media: Any, width: str, height: str) -> Size | None:
-    return size_of(media.get(width), media.get(height)) if isinstance(media, Mapping) else None
+    return size_of(media.get(width), media.get(height)) if isinstance(media, dict) else None

@@ -52,9 +52,9 @@ def images_of(
 def options_of(document: _Record) -> Iterator[tuple[str, list[str]]]:
     """The values on offer for every attribute, by its name."""
     attributes = document.get("attribute")
-    for record in attributes.values() if isinstance(attributes, Mapping) else ():
-        options = record.get("options") if isinstance(record, Mapping) else None
-        if isinstance(options, Mapping) and options:
+    for record in attributes.values() if isinstance(attributes, dict) else ():
+        options = record.get("options") if isinstance(record, dict) else None
+        if isinstance(options, dict) and options:
             texts = [value.strip() for value in options.values() if isinstance(value, str)]
             yield str(record.get("aname")), [text for text in texts if text]
 

@@ -57,7 +57,7 @@ class ClassRule:
         if self.nameless:
             return [NAMELESS]
         value = said if self.attribute is None else said.get(self.attribute)
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             found = [label_of(name) for name, flag in value.items() if _is_true(flag)]
         else:
             found = [] if _is_empty(value) else [label_of(value)]

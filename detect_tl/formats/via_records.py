@@ -68,7 +68,7 @@ def read_via(path: Path, report: Report) -> ViaFile:
 
 
 def _read_json(found: ViaFile, document: Any) -> None:
-    if not isinstance(document, Mapping):
+    if not isinstance(document, dict):
         raise DataError("not a VIA file: it is no object of images", path=found.path)
     if via3.is_version_3(document):
         for name, regions in via3.images_of(document, found.lose):
@@ -76,7 +76,7 @@ def _read_json(found: ViaFile, document: Any) -> None:
         found.options.update(via3.options_of(document))
         return
     images = document.get(PROJECT, document)
-    if not isinstance(images, Mapping):
+    if not isinstance(images, dict):
         raise DataError("not a VIA file: its images are no object", path=found.path)
     found.options.update(_options(document.get("_via_attributes")))
     for key, record in images.items():
@@ -84,8 +84,8 @@ def _read_json(found: ViaFile, document: Any) -> None:
             name, regions = record["filename"], record.get("regions") or []
             if not isinstance(name, str) or not name.strip():
                 raise ValueError("it names no file")
-            listed = regions.values() if isinstance(regions, Mapping) else regions
-            if not isinstance(listed, list) and not isinstance(regions, Mapping):
+            listed = regions.values() if isinstance(regions, dict) else regions
+            if not isinstance(listed, list) and not isinstance(regions, dict):
                 raise ValueError("its regions are no list")
         except UNREADABLE as error:
             found.report.lost["images-unreadable"] += 1
@@ -99,7 +99,7 @@ def _regions(found: ViaFile, name: str, records: Any) -> Iterator[Region]:
     for place, record in enumerate(records, start=1):
         try:
             shape, said = record["shape_attributes"], record.get("region_attributes") or {}
-            if not isinstance(shape, Mapping) or not isinstance(said, Mapping):
+            if not isinstance(shape, dict) or not isinstance(said, Mapping):
                 raise ValueError("its attributes are no object")
         except UNREADABLE as error:
             found.lose(f"region {place} of {name!r} is lost: {why(error)}")
@@ -108,10 +108,10 @@ def _regions(found: ViaFile, name: str, records: Any) -> Iterator[Region]:
 
 
 def _options(attributes: Any) -> Iterator[tuple[str, list[str]]]:
-    regions = attributes.get("region") if isinstance(attributes, Mapping) else None
-    for name, attribute in regions.items() if isinstance(regions, Mapping) else ():
-        options = attribute.get("options") if isinstance(attribute, Mapping) else None
-        if isinstance(options, Mapping):
+    regions = attributes.get("region") if isinstance(attributes, dict) else None
+    for name, attribute in regions.items() if isinstance(regions, dict) else ():
+        options = attribute.get("options") if isinstance(attribute, dict) else None
+        if isinstance(options, dict):
             yield name, [option.strip() for option in options if option.strip()]
 
 
@@ -155,6 +155,6 @@ def _object(cell: str) -> tuple[Mapping[str, Any], bool]:
         if not undefined:
             raise ValueError("its attributes are no JSON") from None
         value = orjson.loads(bare)
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         raise ValueError("its attributes are no object")
     return value, undefined

@@ -275,6 +275,15 @@ def test_a_task_about_no_image(tmp_path: Path, data: Any) -> None:
     assert "task 2" in str(next(result.report.of("error")))
 
 
+@pytest.mark.parametrize("bad", [7, {}, {"result": None}])
+def test_a_damaged_annotation_is_no_empty_one(tmp_path: Path, bad: Any) -> None:
+    image(tmp_path / "b.jpg")
+    result = project(tmp_path, task("a.jpg", by("cat")), task("b.jpg", bad))
+    assert [s.image.name for s in result.dataset.samples] == ["a.jpg"]
+    assert result.report.lost["annotations-unreadable"] == 1
+    assert "an annotation of task 2 has no result" in str(next(result.report.of("error")))
+
+
 def test_the_completions_of_old(tmp_path: Path) -> None:
     old = {"data": {"image": "a.jpg"}, "completions": [by("cat", created_at=1600000000)]}
     assert project(tmp_path, old).dataset.names == ["cat"]

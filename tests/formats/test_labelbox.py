@@ -113,6 +113,9 @@ def test_a_damaged_object_is_named(tmp_path: Path, bad: Any, words: str) -> None
         ({"data": 1}, "no row with data"),
         ([1], "no row with data"),
         (row("a.jpg", data_row={"id": 1}), "names no image"),
+        (row("a.jpg", {"annotations": {"objects": 7}}), "its objects are no list"),
+        (row("a.jpg", 7), "row 2 is lost"),
+        (row("a.jpg", projects={"p": {"labels": {"a": 1}}}), "its labels are no list"),
     ],
 )
 def test_a_damaged_line_is_named(tmp_path: Path, bad: Any, words: str) -> None:
