@@ -30,6 +30,9 @@ from detect_tl.curate.split import DEFAULT_FRACTIONS, SplitPlan, divides, plan_s
 from detect_tl.formats.detect import ReadResult, read_dataset
 from detect_tl.formats.options import RECOGNISE, ReadOptions
 
+# To see which images look alike, each has to be decoded: a minute or two for so many.
+_COMPARED = 20_000
+
 
 @dataclass(frozen=True, slots=True)
 class Division:
@@ -112,6 +115,7 @@ def convert(
         "seed": seed,
         "link": link,
         **reading.as_json(),
+        **({"group_by": group_by} if group_by else {}),
     }
     written = write_folder(
         divided,
@@ -137,7 +141,13 @@ def _curate(
     if divides(whole, how.fractions):
         most = max(shares_of(how.fractions or DEFAULT_FRACTIONS, len(whole)))
         keep = together(
-            whole, read.root, how.group_by, most=most, report=read.report, progress=progress
+            whole,
+            read.root,
+            how.group_by,
+            most=most,
+            report=read.report,
+            progress=progress,
+            at_most=_COMPARED,
         )
     elif how.group_by is not None:
         raise UsageError(

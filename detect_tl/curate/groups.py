@@ -31,16 +31,25 @@ def together(
     most: float,
     report: Report,
     progress: Progress | None = None,
+    at_most: int | None = None,
 ) -> list[int]:
     """One number per sample, equal for images that must not be divided.
 
     They are the same, or look alike, or are of one group by the rule `group_by`. Where more than
     the share `most` of all images look alike, as those of a camera that never moves do, looks
     cannot keep them together, and a warning says so.
+    at_most: of more images than this only the same ones are looked for, which a finding says.
     Raises UsageError for a rule that cannot be used.
     """
     images = [sample.image for sample in dataset.samples]
     rule = [] if group_by is None else [group_keys(group_by, images, root)]
+    if at_most is not None and len(images) > at_most:
+        text = (
+            f"{len(images)} images are too many to compare in passing: only identical ones were "
+            "kept together; `detect-tl split` compares them all"
+        )
+        report.add("split.not-compared", "info", text)
+        return joined(identical_groups(images), *rule)
     alike = similar_groups(images, progress)
     largest = max(Counter(alike).values(), default=0)
     if largest <= most * len(images):

@@ -100,3 +100,13 @@ def test_where_all_look_alike_only_the_same_stay_together(tmp_path: Path) -> Non
     (finding,) = report.findings
     assert finding.code == "split.all-alike"
     assert "4 of 4 images look alike" in finding.message
+
+
+def test_of_too_many_images_only_the_same_stay_together(tmp_path: Path) -> None:
+    paths = [photo(tmp_path / f"{q}.jpg", 1, quality=q) for q in (50, 70)]
+    paths.append(tmp_path / "copy.jpg")
+    paths[-1].write_bytes(paths[0].read_bytes())
+    report = Report()
+    first, other, copy = together(samples(*paths), tmp_path, None, most=1, report=report, at_most=2)
+    assert first == copy != other
+    assert report.count("split.not-compared") == 1
