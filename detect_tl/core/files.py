@@ -146,11 +146,24 @@ def read_json(path: Path) -> Any:
     except orjson.JSONDecodeError as error:
         with suppress(ValueError, RecursionError):
             return _lenient(data)
+        _refuse_other_encodings(data, path)
         raise DataError(
             f"broken JSON: {error.msg}",
             path=path,
             line=error.lineno,
             hint="The file was cut off or edited by hand; export it again.",
+        ) from error
+
+
+def _refuse_other_encodings(data: bytes, path: Path) -> None:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"not UTF-8: byte {data[error.start]:#04x}",
+            path=path,
+            line=data.count(b"\n", 0, error.start) + 1,
+            hint="It was written in another encoding or damaged; save it as UTF-8.",
         ) from error
 
 
@@ -190,17 +203,17 @@ def walk_files(folder: Path) -> Iterator[Path]:
                 yield Path(root, name)
 
 
-def place_file(source: Path, target: Path, link: str = "copy") -> None:
+def place_file(source: str | Path, target: str | Path, link: str = "copy") -> None:
     """Put `source` at `target`: "copy", "hard" (falls back to a copy across disks) or "soft".
 
     The folder of `target` must be there.
     """
     if link == "soft":
-        target.symlink_to(source.resolve())
+        os.symlink(os.path.realpath(source), target)
         return
     if link == "hard":
         try:
-            os.link(source.resolve() if source.is_symlink() else source, target)
+            os.link(os.path.realpath(source) if os.path.islink(source) else source, target)
             return
         except OSError as error:
             if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):

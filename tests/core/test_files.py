@@ -99,6 +99,16 @@ def test_halves_of_characters_are_replaced_on_the_way_in_and_out(tmp_path: Path)
     assert read_json(path) == {"a": "?.jpg", "b": [0, 1]}
 
 
+def test_json_in_another_encoding_is_told_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes('{"a": 1,\n"b": "caf\u00e9"}'.encode("latin-1"))
+    with pytest.raises(DataError, match="not UTF-8: byte 0xe9") as caught:
+        read_json(path)
+    assert caught.value.line == 2
+    path.write_bytes('{"b": "caf\u00e9"}'.encode("utf-16"))
+    assert read_json(path) == {"b": "caf\u00e9"}
+
+
 def test_broken_json_names_file_and_line(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text('{\n "a": 1,\n "b": [1, 2\n')
