@@ -238,6 +238,13 @@ def test_the_oldest_export(tmp_path: Path, content: Any) -> None:
     assert result.report.count("labelbox.old-export") == 1
 
 
+def test_a_label_in_broken_text_is_named(tmp_path: Path) -> None:
+    result = listed(tmp_path, old("a.jpg", '{"cat": ['), old("a.jpg", {"cat": [CORNERS]}))
+    assert labels(result) == ["cat"]
+    assert result.report.lost == {"rows-unreadable": 1}
+    assert "row 1 is lost: its label is broken JSON" in str(next(result.report.of("error")))
+
+
 def test_well_known_text_is_not_guessed(tmp_path: Path) -> None:
     content = {"cat": "MULTIPOLYGON (((1 1, 21 1, 1 31, 1 1)))", "dog": [CORNERS]}
     result = listed(tmp_path, old("a.jpg", content))

@@ -371,6 +371,27 @@ def test_version_3(tmp_path: Path) -> None:
     assert [len(s.instances) for s in result.dataset.samples] == [5, 0]
 
 
+@pytest.mark.parametrize(
+    ("file", "view", "words"),
+    [
+        ({"fname": "v.mp4", "type": 4}, {"fid_list": ["3"]}, "its file is no image"),
+        ({"fname": "", "type": 2}, {"fid_list": ["3"]}, "its file has no name"),
+        ({"fname": "b.jpg", "type": 2}, {"fid_list": ["1", "3"]}, "not show exactly one file"),
+    ],
+)
+def test_what_version_3_has_beside_images(tmp_path: Path, file: Any, view: Any, words: str) -> None:
+    for name in ("a.jpg", "b.jpg"):
+        image(tmp_path / name)
+    project = version_3(spot([2, 10, 20, 30, 40]), {**spot([2, 1, 2, 3, 4]), "vid": "3"})
+    project["file"]["3"] = {"fid": "3", **file}
+    project["view"]["3"] = view
+    document(tmp_path / "p.json", project)
+    result = read(tmp_path)
+    assert labels(result) == ["cat"]
+    lost = [finding.message for finding in result.report.of("error")]
+    assert [words in message for message in lost] == [True, True]  # the view, and its region
+
+
 def test_balloons(shared: Path) -> None:
     result = read(shared / "data/via_balloon")
     assert result.format == "via"
