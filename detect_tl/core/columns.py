@@ -119,6 +119,19 @@ class InstanceTable:
         areas: NDArray[np.float64] = np.add.reduceat(x * y[following] - x[following] * y, first)
         return areas / 2
 
+    def boxes_only(self) -> InstanceTable:
+        """The same objects without their masks."""
+        none = np.zeros(len(self), dtype=np.int64)
+        return replace(
+            self,
+            first_ring=none,
+            rings=none,
+            ring_start=np.zeros(1, dtype=np.int64),
+            hole=np.zeros(0, dtype=np.bool_),
+            points=np.zeros((0, 2)),
+            others={},
+        )
+
     def renumbered(self, target: Sequence[int]) -> InstanceTable:
         """The same objects, with category k become `target[k]`."""
         lookup = np.asarray(target, dtype=np.int32)
@@ -269,10 +282,12 @@ def stacked(tables: Sequence[InstanceTable]) -> InstanceTable:
     )
 
 
-def gathered(groups: Sequence[Sequence[Instance]]) -> tuple[InstanceTable, Index]:
+def gathered(
+    groups: Sequence[Sequence[Instance]], *, masks: bool = True
+) -> tuple[InstanceTable, Index]:
     """All objects of `groups` in one table, and the (len(groups) + 1,) places where they begin.
 
-    Rows of one table are not copied point by point.
+    Rows of one table are not copied point by point. masks: False leaves them out.
     """
     offsets = _starts(np.asarray([len(group) for group in groups], dtype=np.int64))
     tables = {id(group.table): group.table for group in groups if isinstance(group, Rows)}
@@ -281,11 +296,12 @@ def gathered(groups: Sequence[Sequence[Instance]]) -> tuple[InstanceTable, Index
         first = np.asarray([group.start for group in groups if isinstance(group, Rows)])
         rows = ranges(first, np.diff(offsets))
         whole = len(rows) == len(table) and bool((rows == np.arange(len(rows))).all())
+        table = table if masks else table.boxes_only()
         return (table if whole else table.picked(rows)), offsets
-    return stacked(list(_stretches(groups))), offsets
+    return stacked(list(_stretches(groups, masks=masks))), offsets
 
 
-def _stretches(groups: Sequence[Sequence[Instance]]) -> Iterator[InstanceTable]:
+def _stretches(groups: Sequence[Sequence[Instance]], *, masks: bool) -> Iterator[InstanceTable]:
     """Tables that follow each other as the groups do, as few as possible."""
     loose: list[Instance] = []
     rows: list[range] = []
@@ -294,25 +310,31 @@ def _stretches(groups: Sequence[Sequence[Instance]]) -> Iterator[InstanceTable]:
         here = group.table if isinstance(group, Rows) else None
         if here is not table or here is None:
             if table is not None and rows:
-                yield _slice(table, rows)
+                yield _slice(table, rows, masks=masks)
                 rows = []
             table = here
         if isinstance(group, Rows):
             if loose:
-                yield table_of(loose)
+                yield _loose(loose, masks=masks)
                 loose = []
             rows.append(range(group.start, group.stop))
         else:
             loose += group
     if table is not None and rows:
-        yield _slice(table, rows)
+        yield _slice(table, rows, masks=masks)
     if loose:
-        yield table_of(loose)
+        yield _loose(loose, masks=masks)
 
 
-def _slice(table: InstanceTable, rows: Sequence[range]) -> InstanceTable:
+def _loose(items: Sequence[Instance], *, masks: bool) -> InstanceTable:
+    table = table_of(items)
+    return table if masks else table.boxes_only()
+
+
+def _slice(table: InstanceTable, rows: Sequence[range], *, masks: bool) -> InstanceTable:
     first = np.asarray([r.start for r in rows])
-    return table.picked(ranges(first, np.asarray([len(r) for r in rows]))).compact()
+    whole = table if masks else table.boxes_only()
+    return whole.picked(ranges(first, np.asarray([len(r) for r in rows]))).compact()
 
 
 def ranges(first: Index, count: Index) -> Index:

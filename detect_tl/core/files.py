@@ -209,11 +209,11 @@ def place_file(source: str | Path, target: str | Path, link: str = "copy") -> No
     The folder of `target` must be there.
     """
     if link == "soft":
-        os.symlink(os.path.realpath(source), target)
+        Path(target).symlink_to(os.path.realpath(source))
         return
     if link == "hard":
         try:
-            os.link(os.path.realpath(source) if os.path.islink(source) else source, target)
+            os.link(os.path.realpath(source) if os.path.islink(source) else source, target)  # noqa: PTH114
             return
         except OSError as error:
             if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):

@@ -83,7 +83,8 @@ class _File:
             raise OSError("it is no ordinary file")
         self.length = status.st_size
         self.head = self.at(0, _HEAD)
-        self.tail = self.at(max(0, self.length - _TAIL), _TAIL)
+        whole = self.length <= len(self.head)
+        self.tail = self.head[-_TAIL:] if whole else self.at(self.length - _TAIL, _TAIL)
 
     def at(self, offset: int, count: int) -> bytes:
         """Up to `count` bytes from `offset` on."""

@@ -55,7 +55,7 @@ class Figures:
 
 def figures(dataset: Dataset) -> Figures:
     """Measure the boxes of a data set, as far as they lie in their images."""
-    table, starts = gathered([sample.instances for sample in dataset.samples])
+    table, starts = gathered([sample.instances for sample in dataset.samples], masks=False)
     boxes, counts = table.box, np.diff(starts)
     sizes = np.asarray([sample.size for sample in dataset.samples], np.float64).reshape(-1, 2)
     limits = np.repeat(np.tile(sizes, 2), counts, axis=0)

@@ -8,7 +8,7 @@ The same data set and options give the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -26,7 +26,8 @@ from detect_tl.core.files import (
 from detect_tl.core.findings import Report
 from detect_tl.core.image_header import read_header
 from detect_tl.core.model_spec import TASKS, Task
-from detect_tl.core.progress import Progress, Silent, track
+from detect_tl.core.parallel import spread
+from detect_tl.core.progress import Progress, Silent
 from detect_tl.curate.names import plan_names
 from detect_tl.curate.report import Page, write_report
 from detect_tl.curate.stats import summary
@@ -37,6 +38,11 @@ from detect_tl.formats.prepared import PROVENANCE, TOOL
 Link = Literal["copy", "hard", "soft"]
 LINKS: tuple[Link, ...] = ("copy", "hard", "soft")
 DEFAULT_FORMATS = ("yolo", "coco")
+
+# Images that one process puts into place at a time.
+_TOGETHER = 2000
+# A file, where it belongs, how it gets there, and what is added at its end.
+_Placing = tuple[str, str, Link, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,10 +178,9 @@ def write_folder(
     task = recipe.task_for(dataset)
     planned = _in_order(dataset, origin.root, report, edits)
     with atomic_folder(destination) as folder:
-        for split in {sample.split or "train" for sample, _ in planned}:
-            (folder / "images" / split).mkdir(parents=True)
-        copying = track(progress, planned, "Copying images", len(planned))
-        samples = _place_images(copying, folder, recipe.link, report, edits)
+        samples = _place_images(
+            planned, folder, recipe.link, report, edits=edits, progress=progress
+        )
         placed = replace(dataset, samples=samples)
         for title, write in writers(recipe.to).items():
             with progress.step(f"Writing {title}"):
@@ -254,28 +259,42 @@ def _with_suffix(image: Path, edit: ImageEdit | None) -> Path:
 
 
 def _place_images(
-    planned: Iterable[tuple[Sample, str]],
+    planned: Sequence[tuple[Sample, str]],
     folder: Path,
     link: Link,
     report: Report,
+    *,
     edits: Mapping[Path, ImageEdit],
+    progress: Progress,
 ) -> tuple[Sample, ...]:
-    samples: list[Sample] = []
     places = {split: folder / "images" / split for split in SPLITS}
-    for sample, name in planned:
-        target = places[sample.split or "train"] / name
+    targets = [places[sample.split or "train"] / name for sample, name in planned]
+    for split in {sample.split or "train" for sample, _ in planned}:
+        places[split].mkdir(parents=True)
+    files: list[_Placing] = []
+    for (sample, _), target in zip(planned, targets, strict=True):
         tail = edits[sample.image].tail if sample.image in edits else b""
+        how = link
         if link != "copy" and (tail or _appendix(sample)):
             # what is added, or training, would write through the link into the user's own file
             report.changed["images-copied-not-linked"] += 1
-            place_file(sample.image, target)
-        else:
-            place_file(sample.image, target, link)
+            how = "copy"
+        files.append((str(sample.image), str(target), how, tail))
+    batches = [files[k : k + _TOGETHER] for k in range(0, len(files), _TOGETHER)]
+    with progress.step("Placing images", len(files)) as bar:
+        for count in spread(_place, batches):
+            bar.advance(count)
+    return tuple(_at(sample, target) for (sample, _), target in zip(planned, targets, strict=True))
+
+
+def _place(files: Sequence[_Placing]) -> int:
+    """Put some files where they belong; return how many."""
+    for source, target, link, tail in files:
+        place_file(source, target, link)
         if tail:
-            with target.open("ab") as stream:
+            with Path(target).open("ab") as stream:
                 stream.write(tail)
-        samples.append(_at(sample, target))
-    return tuple(samples)
+    return len(files)
 
 
 def _appendix(sample: Sample) -> bool:

@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Sized
 from typing import Any
 
-from detect_tl.core.dataset import SPLITS, Dataset, categories_of
+import numpy as np
+from numpy.typing import NDArray
+
+from detect_tl.core.columns import gathered
+from detect_tl.core.dataset import SPLITS, Dataset
 from detect_tl.core.findings import Report
 
 
 def class_table(dataset: Dataset) -> dict[str, dict[str, dict[str, int]]]:
     """`{class: {split: {"images": …, "objects": …}}}`, for the splits that have images."""
-    images: dict[str, Counter[int]] = {split: Counter() for split in SPLITS}
-    objects: dict[str, Counter[int]] = {split: Counter() for split in SPLITS}
     used = {sample.split for sample in dataset.samples}
-    for sample in dataset.samples:
-        if sample.split is not None:
-            categories = categories_of(sample.instances)
-            objects[sample.split].update(categories)
-            images[sample.split].update(set(categories))
-    return {
-        name: {
-            split: {"images": images[split][index], "objects": objects[split][index]}
-            for split in SPLITS
-            if split in used
-        }
-        for index, name in enumerate(dataset.names)
-    }
+    table, starts = gathered([sample.instances for sample in dataset.samples], masks=False)
+    image_of = np.repeat(np.arange(len(dataset)), np.diff(starts))
+    split_of = np.asarray([_place(sample.split) for sample in dataset.samples], dtype=np.int64)
+    found: dict[str, dict[str, dict[str, int]]] = {name: {} for name in dataset.names}
+    for place, split in enumerate(SPLITS):
+        if split in used:
+            inside = split_of[image_of] == place
+            objects = _per_class(table.category[inside], found)
+            both = np.stack([image_of[inside], table.category[inside]])
+            images = _per_class(np.unique(both, axis=1)[1], found)
+            for name, n, m in zip(found, images, objects, strict=True):
+                found[name][split] = {"images": n, "objects": m}
+    return found
+
+
+def _place(split: str | None) -> int:
+    return -1 if split is None else SPLITS.index(split)
+
+
+def _per_class(categories: NDArray[np.integer[Any]], names: Sized) -> list[int]:
+    counts: list[int] = np.bincount(categories, minlength=len(names)).tolist()
+    return counts
 
 
 def split_table(dataset: Dataset) -> dict[str, dict[str, int]]:

@@ -201,15 +201,15 @@ def test_images_of_one_name_are_renamed_after_their_folders(tmp_path: Path) -> N
         for k in range(3):
             image(source / folder / f"{k}.jpg")
             voc(source / folder / f"{k}.xml", f"{k}.jpg", CAT)
-    image(source / "other.jpg")
-    image(source / "other.png")
+    image(source / "one" / "other.jpg")
+    image(source / "one" / "other.png")
     result = convert(source, tmp_path / "out")
     names = sorted(s.image.name for s in result.dataset.samples)
     assert names == sorted(
         [f"{folder}_{k}.jpg" for folder in ("one", "two", "three") for k in range(3)]
-        + ["other.jpg", "other-2.png"]
+        + ["one_other.jpg", "one_other-2.png"]
     )
-    assert result.report.changed["images-renamed"] == 10
+    assert result.report.changed["images-renamed"] == 11
     assert len({Path(name).stem for name in names}) == 11
 
 
