@@ -138,6 +138,8 @@ class CocoFile:
                 number, name = record["id"], str(record["name"]).strip()
                 if number in found:
                     raise ValueError(f"id {number!r} is used twice")
+                if not name:
+                    raise ValueError("its name is empty")
                 found[number] = index.add(name, str(record.get("supercategory") or ""))
             except (KeyError, TypeError, ValueError) as error:
                 raise DataError(
