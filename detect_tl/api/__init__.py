@@ -6,7 +6,7 @@ loads nothing heavy. Errors are those of `detect_tl.core.errors`.
 
 from detect_tl.api.augmentation import augment_list, augment_preview, augment_show
 from detect_tl.api.checking import check, check_list
-from detect_tl.api.curation import filter, merge, repair, show, split, stats  # noqa: A004
+from detect_tl.api.curation import filter, merge, repair, split  # noqa: A004
 from detect_tl.api.data import convert, formats
 from detect_tl.api.demo import quickstart
 from detect_tl.api.evaluation import evaluate
@@ -14,6 +14,7 @@ from detect_tl.api.exporting import export
 from detect_tl.api.machine import doctor
 from detect_tl.api.prediction import predict
 from detect_tl.api.training import resume, train
+from detect_tl.api.viewing import show, stats
 from detect_tl.api.weights import weights_fetch, weights_info, weights_list, weights_path
 
 __all__ = [

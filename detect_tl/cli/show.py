@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from detect_tl import api
-from detect_tl.api.curation import ShowResult
+from detect_tl.api.viewing import ShowResult
 from detect_tl.cli.describe import findings_lines
 from detect_tl.cli.options import PATH, reading_options, verb
 from detect_tl.cli.output import Output, Piece, pass_output

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from detect_tl import api
-from detect_tl.api.curation import StatsResult
+from detect_tl.api.viewing import StatsResult
 from detect_tl.cli.options import PATH, reading_options, verb
 from detect_tl.cli.output import Output, Piece, Table, pass_output
 
