@@ -24,8 +24,8 @@ def class_table(dataset: Dataset) -> dict[str, dict[str, dict[str, int]]]:
         if split in used:
             inside = split_of[image_of] == place
             objects = _per_class(table.category[inside], found)
-            both = np.stack([image_of[inside], table.category[inside]])
-            images = _per_class(np.unique(both, axis=1)[1], found)
+            pairs = np.unique(image_of[inside] * len(found) + table.category[inside])
+            images = _per_class(pairs % max(len(found), 1), found)
             for name, n, m in zip(found, images, objects, strict=True):
                 found[name][split] = {"images": n, "objects": m}
     return found

@@ -191,7 +191,7 @@ def _attributes(cells: Sequence[str], header: Mapping[str, int]) -> Mapping[str,
     place = header.get("Confidence")
     confidence = number(cells[place]) if place is not None and cells[place] else 1.0
     if confidence != 1:
-        found["confidence"] = confidence
+        found["score"] = confidence
     return found or NO_ATTRIBUTES
 
 

@@ -90,7 +90,7 @@ class RowReader:
         boxes = {4, 4 + points}
         outline_scored = all_scored and not points and len(values) >= 7 and 0 <= values[-1] <= 1
         if len(values) - 1 in boxes or outline_scored:
-            extra["confidence"] = values.pop()
+            extra["score"] = values.pop()
             self.scored += 1
         if len(values) in boxes:
             cx, cy, bw, bh = values[:4]

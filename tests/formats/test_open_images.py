@@ -52,7 +52,7 @@ def test_boxes_are_fractions_and_classes_have_names(tmp_path: Path) -> None:
         "truncated": True,
         "depiction": True,
         "inside": True,
-        "confidence": 0.5,
+        "score": 0.5,
     }
 
 
@@ -98,8 +98,8 @@ def test_rows_of_an_image_may_lie_apart(tmp_path: Path) -> None:
     result = read(boxes(tmp_path, *rows).parent)
     a, b = result.dataset.samples
     assert [i.box.x2 for i in a.instances] == pytest.approx([10, 30])
-    assert [i.attributes["confidence"] for i in a.instances] == [0.1, 0.3]
-    assert [i.attributes["confidence"] for i in b.instances] == [0.2, 0.4]
+    assert [i.attributes["score"] for i in a.instances] == [0.1, 0.3]
+    assert [i.attributes["score"] for i in b.instances] == [0.2, 0.4]
 
 
 def test_a_mask_is_given_to_its_box(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def test_rows_are_fractions_of_the_image(tmp_path: Path) -> None:
     assert isinstance(outline.mask, PolygonMask)
     assert outline.mask.parts[0].tolist() == [[0, 0], [50, 0], [50, 80]]
     assert outline.box == Box(0, 0, 50, 80)
-    assert predicted.attributes == {"confidence": 0.875}
+    assert predicted.attributes == {"score": 0.875}
 
 
 @pytest.mark.parametrize(

@@ -60,8 +60,8 @@ def test_confidences_are_kept_and_said_to_be_predictions(tmp_path: Path) -> None
     labelled(tmp_path, rows="0 0.5 0.5 0.2 0.25 0.75\n0 0 0 0.5 0 0.5 1 0.5\n")
     result = read(tmp_path)
     box, outline = result.dataset.instances()
-    assert dict(box.attributes) == {"confidence": 0.75}
-    assert dict(outline.attributes) == {"confidence": 0.5}
+    assert dict(box.attributes) == {"score": 0.75}
+    assert dict(outline.attributes) == {"score": 0.5}
     assert isinstance(outline.mask, PolygonMask)
     assert outline.mask.parts[0].tolist() == [[0, 0], [50, 0], [50, 80]]
     assert result.report.count("yolo.confidence") == 1
