@@ -93,7 +93,7 @@ def by_colour(dataset: Dataset) -> dict[int, Sequence[Instance]]:
 
 
 @settings(
-    max_examples=6,
+    max_examples=12,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
