@@ -250,8 +250,16 @@ def _nothing(source: Source, rejected: Mapping[str, str]) -> DataError:
     return DataError(
         f"no annotations found beside {images} images: {looked}",
         path=source.path,
-        hint="Name the folder that holds both the images and their annotations.",
+        hint=_about_links(len(source.walk.left))
+        or "Name the folder that holds both the images and their annotations.",
     )
+
+
+def _about_links(count: int) -> str:
+    """What to do about links that were not followed; "" when there are none."""
+    if not count:
+        return ""
+    return f"Links that lead out of the folder: {count}. --follow-links reads what is behind them."
 
 
 def _mixed(source: Source, claims: Sequence[Claim]) -> DataError:
@@ -277,7 +285,6 @@ def _refuse_empty(result: ReadResult, path: Path) -> None:
     raise DataError(
         f"no image could be read{why}",
         path=path,
-        hint=f"{links} links lead out of the folder; --follow-links reads what is behind them."
-        if links
-        else "Put the images beside the annotations, or in a folder named images.",
+        hint=_about_links(links)
+        or "Put the images beside the annotations, or in a folder named images.",
     )

@@ -57,6 +57,11 @@ def test_a_set_of_nothing_but_links_names_the_option(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no image could be read") as caught:
         read(tmp_path / "set")
     assert "--follow-links" in caught.value.hint
+    (tmp_path / "all").mkdir()
+    (tmp_path / "all/set").symlink_to(tmp_path / "set", target_is_directory=True)
+    with pytest.raises(DataError, match="no annotations found") as caught:
+        read(tmp_path / "all")
+    assert "--follow-links" in caught.value.hint
 
 
 def test_links_inside_the_source_are_followed_to_files(tmp_path: Path) -> None:
