@@ -130,16 +130,20 @@ class CocoFile:
         for record, rows in zip(images.values(), objects, strict=True):
             self._add(record, rows)
         self._say_strangers(self._annotations.strangers)
+        if self._annotations.retyped:
+            self.report.changed["image-ids-matched-as-text"] += self._annotations.retyped
 
     def _categories(self, index: CategoryIndex) -> dict[Any, int]:
         found: dict[Any, int] = {}
         for place, record in enumerate(self.document["categories"]):
             try:
                 number, name = record["id"], str(record["name"]).strip()
-                if number in found:
-                    raise ValueError(f"id {number!r} is used twice")
                 if not name:
                     raise ValueError("its name is empty")
+                if found.get(number, index.get(name)) != index.get(name):
+                    raise ValueError(f"id {number!r} is used twice")
+                if number in found:
+                    self.report.changed["repeated-categories-merged"] += 1
                 found[number] = index.add(name, str(record.get("supercategory") or ""))
             except (KeyError, TypeError, ValueError) as error:
                 raise DataError(

@@ -68,13 +68,16 @@ class Annotations:
     """The annotations of a file: still in its document, or as stretches where it is large.
 
     strangers: how many belong to images that the file does not list, by image id.
+    retyped: how many name their image by a text where the list has a number, or vice versa.
     """
 
     def __init__(self, path: Path, document: Any, stretches: Sequence[Stretch]) -> None:
         self._path = path
         self._document = document
         self._stretches = stretches
+        self._by_text: dict[str, int] = {}
         self.strangers: Counter[Any] = Counter()
+        self.retyped = 0
 
     def by_image(
         self,
@@ -97,8 +100,7 @@ class Annotations:
                 lose(f"{at}{problem.text}", problem.code)
             count += chunk.count
             tables.append(chunk.table)
-            found += [places.get(image_id, -1) for image_id in chunk.image_ids]
-            self.strangers.update(i for i in chunk.image_ids if i not in places)
+            found += [self._place(image_id, places) for image_id in chunk.image_ids]
         image_of = np.asarray(found, dtype=np.int64)
         order = np.argsort(image_of, kind="stable")
         table = stacked(tables)
@@ -106,6 +108,19 @@ class Annotations:
             table = table.picked(order)
         edges = np.searchsorted(image_of[order], np.arange(len(places) + 1)).tolist()
         return [Rows(table, start, stop) for start, stop in pairwise(edges)]
+
+    def _place(self, image_id: Any, places: Mapping[Any, int]) -> int:
+        """Which image an id means, -1 for none; "7" is 7 where there is no image "7"."""
+        place = places.get(image_id, -1)
+        if place >= 0:
+            return place
+        if not self._by_text:
+            self._by_text = {str(known): place for known, place in places.items()}
+        if len(self._by_text) == len(places) and str(image_id) in self._by_text:
+            self.retyped += 1
+            return self._by_text[str(image_id)]
+        self.strangers[image_id] += 1
+        return -1
 
     def _chunks(self, categories: Mapping[Any, int]) -> Iterable[Chunk]:
         """On all cores where there are stretches; the list of the document is used up."""

@@ -12,7 +12,7 @@ from detect_tl.core.geometry import Box, PolygonMask, RleMask, Size, rle_to_bitm
 from tests.formats.makers import coco, document, image, read, text
 
 
-def item(image_id: int = 1, category_id: int = 1, **more: Any) -> dict[str, Any]:
+def item(image_id: Any = 1, category_id: int = 1, **more: Any) -> dict[str, Any]:
     return {"image_id": image_id, "category_id": category_id, "bbox": [10, 20, 30, 40], **more}
 
 
@@ -252,3 +252,28 @@ def test_a_large_file_reads_as_a_small_one(tmp_path: Path, monkeypatch: pytest.M
     assert apart.dataset == whole.dataset
     assert apart.report == whole.report
     assert len(list(whole.report.of("error"))) == 3
+
+
+def test_the_export_of_via_repeats_categories_and_names_images_by_text(tmp_path: Path) -> None:
+    image(tmp_path / "a.jpg")
+    coco(
+        tmp_path / "a.json",
+        [(0, "a.jpg")],
+        [item("0"), item("0", 2)],
+        categories=[(1, "cat"), (2, "dog"), (1, "cat")],
+    )
+    result = read(tmp_path)
+    assert result.dataset.names == ["cat", "dog"]
+    assert [i.category for i in result.dataset.instances()] == [0, 1]
+    assert result.report.changed["repeated-categories-merged"] == 1
+    assert result.report.changed["image-ids-matched-as-text"] == 2
+    assert not list(result.report.of("error"))
+
+
+def test_text_and_number_may_be_two_images(tmp_path: Path) -> None:
+    for name in ("a.jpg", "b.jpg"):
+        image(tmp_path / name)
+    coco(tmp_path / "a.json", [(1, "a.jpg"), ("1", "b.jpg")], [item(1), item("1"), item(1.5)])
+    result = read(tmp_path)
+    assert [len(s.instances) for s in result.dataset.samples] == [1, 1]
+    assert result.report.lost["objects-without-image"] == 1
