@@ -93,7 +93,7 @@ def test_damaged_files(seeded: dict[str, Path], name: str, data: st.DataObject) 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @settings(
-    max_examples=3000,
+    max_examples=500,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
