@@ -10,7 +10,6 @@ import pytest
 from detect_tl.core.dataset import Instance
 from detect_tl.core.geometry import RleMask, Size, box_iou
 from detect_tl.core.masks import draw_mask
-from detect_tl.curate.checks import check_dataset
 from detect_tl.curate.convert import ConvertResult, convert
 from detect_tl.formats.detect import read_dataset
 
@@ -24,18 +23,9 @@ def made(data: Path, tmp_path: Path, name: str) -> ConvertResult:
     return convert(data / name, tmp_path / Path(name).name, link="hard")
 
 
-def test_bccd_has_its_official_splits_and_two_boxes_without_an_area(
+def test_bccd_keeps_its_official_splits_and_loses_two_boxes_without_an_area(
     data: Path, tmp_path: Path
 ) -> None:
-    read = read_dataset(data / "voc_bccd/BCCD")
-    assert read.format == "voc"
-    assert read.dataset.objects_per_class() == {"Platelets": 361, "RBC": 4155, "WBC": 372}
-    assert read.report.read["objects"] == 4888
-    found = check_dataset(read.dataset, decode=False).findings
-    assert {f.path.name for f in found if f.code == "box.zero-area" and f.path} == {
-        "BloodImage_00338.xml",
-        "BloodImage_00343.xml",
-    }
     result = made(data, tmp_path, "voc_bccd/BCCD")
     assert result.split.counts() == {"train": 205, "val": 87, "test": 72}
     assert sum(result.dataset.objects_per_class().values()) == 4886
@@ -44,22 +34,12 @@ def test_bccd_has_its_official_splits_and_two_boxes_without_an_area(
     assert [any(n in text for text in dropped) for n in ("_00338.jpg", "_00343.jpg")] == [True] * 2
 
 
-def test_bccd_is_found_from_the_folder_above(data: Path) -> None:
-    above = read_dataset(data / "voc_bccd").dataset
-    assert [s.split for s in above.samples].count("train") == 205
-
-
 def test_fruits_whose_files_do_not_match_their_images_by_name(data: Path) -> None:
     read = read_dataset(data / "voc_cvat_fruit9")
-    assert len(read.dataset) == 9
-    assert set(read.dataset.objects_per_class().values()) == {1}
     pairs = {s.annotation.stem: s.image.stem for s in read.dataset.samples if s.annotation}
     assert pairs["Limes_0"] == "Lime"
     assert pairs["Apple Braeburn_0"] == "Apple"
     assert pairs["Cactus fruit_0"] == "Cactus Fruit"
-    assert read.report.count("image.name-mismatch") == 9
-    assert read.report.count("image.size-mismatch") == 9
-    assert not read.report.lost
 
 
 def test_coco128_keeps_crowds_parts_and_images_without_objects(data: Path, tmp_path: Path) -> None:
@@ -87,14 +67,7 @@ def test_roboflow_folders_are_splits(data: Path, tmp_path: Path) -> None:
     assert result.report.lost == {"placeholder-categories": 1}
 
 
-def test_boxes_that_disagree_with_their_polygons_are_found_and_replaced(
-    data: Path, tmp_path: Path
-) -> None:
-    read = read_dataset(data / "coco_cvat_carinterior6")
-    codes = check_dataset(read.dataset).by_code()
-    assert codes["box.mask-mismatch"] == 29
-    assert codes["box.zero-area"] == 1
-    assert codes["class.unused"] == 13
+def test_boxes_that_disagree_with_their_polygons_are_replaced(data: Path, tmp_path: Path) -> None:
     result = made(data, tmp_path, "coco_cvat_carinterior6")
     assert result.report.changed["boxes-taken-from-mask"] == 29
     assert sum(len(s.instances) for s in result.dataset.samples) == 29
@@ -123,28 +96,6 @@ def assert_same(a: Instance, b: Instance, size: Size) -> None:
     assert b.mask is not None
     one, two = draw_mask(a.mask, size), draw_mask(b.mask, size)
     assert (one & two).sum() / (one | two).sum() >= 0.99
-
-
-@pytest.mark.parametrize(
-    ("name", "images", "objects"),
-    [
-        ("coco_dataset/mmdet_coco", 2, None),
-        ("coco_dataset/coco_roboflow", 2, None),
-        ("yolo_dataset/strict", 1, 2),
-        ("yolo_dataset/labels", 2, 4),
-        ("yolo_dataset/annotations", 1, 2),
-        ("roboflow_dataset/yolo", 3, 4),
-        ("roboflow_dataset/voc", 3, 4),
-        ("roboflow_dataset/coco", 3, None),
-    ],
-)
-def test_small_fixtures_of_other_readers(
-    data: Path, name: str, images: int, objects: int | None
-) -> None:
-    read = read_dataset(data / "tiny_datumaro_assets/assets" / name)
-    assert len(read.dataset) == images
-    assert objects is None or len(list(read.dataset.instances())) == objects
-    assert not list(read.report.of("error"))
 
 
 @pytest.mark.slow

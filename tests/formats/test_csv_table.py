@@ -283,9 +283,3 @@ def test_a_cell_without_an_end_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be read as a table") as caught:
         read(tmp_path)
     assert caught.value.line == 3
-
-
-def test_the_fixture_of_another_reader(shared: Path) -> None:
-    result = read(shared / "data/tiny_datumaro_assets/assets/vott_csv_dataset/dataset")
-    assert result.dataset.objects_per_class() == {"helmet": 3, "person": 2}
-    assert [s.split for s in result.dataset.samples] == ["test", "test", "train", "train"]

@@ -129,26 +129,8 @@ def test_yolo_does_not_claim_these_nor_the_other_way_round(tmp_path: Path) -> No
     assert "not KITTI" in read(tmp_path / "y").explanation
 
 
-def test_three_images_of_the_release(shared: Path) -> None:
+def test_boxes_of_the_release_lie_in_their_images(shared: Path) -> None:
     result = read(shared / "data/kitti3")
-    assert result.dataset.objects_per_class() == {
-        "Car": 2,
-        "Cyclist": 1,
-        "Misc": 1,
-        "Pedestrian": 1,
-        "Truck": 1,
-    }
-    assert result.report.lost == {"ignored-regions": 4}
-    assert [s.split for s in result.dataset.samples] == ["train"] * 3
     for sample in result.dataset.samples:
         for item in sample.instances:
             assert item.box.clipped(sample.size) == item.box
-
-
-@pytest.mark.parametrize(
-    ("name", "images", "objects"), [("kitti_detection", 2, 5), ("kitti_3d", 1, 2)]
-)
-def test_fixtures_of_another_reader(shared: Path, name: str, images: int, objects: int) -> None:
-    result = read(shared / "data/tiny_datumaro_assets/assets/kitti_dataset" / name)
-    assert (len(result.dataset), len(list(result.dataset.instances()))) == (images, objects)
-    assert not list(result.report.of("error"))

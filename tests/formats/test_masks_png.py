@@ -233,20 +233,6 @@ def test_a_mask_too_large_is_refused_by_its_header(
     assert words in error.message
 
 
-@pytest.mark.parametrize(
-    ("folder", "counts"),
-    [
-        ("cityscapes_dataset/dataset", {"person": 1, "train": 1, "truck": 1}),
-        ("kitti_dataset/kitti_segmentation", {"train": 1, "truck": 2}),
-    ],
-)
-def test_numbers_of_class_and_object(shared: Path, folder: str, counts: dict[str, int]) -> None:
-    result = read(shared / "data/tiny_datumaro_assets/assets" / folder)
-    assert result.format == "masks"
-    assert result.dataset.objects_per_class() == counts
-    assert result.report.lost["regions-of-stuff"]
-
-
 def test_a_class_without_an_object_is_a_crowd(tmp_path: Path) -> None:
     image(tmp_path / "leftImg8bit/val/b/b_1_leftImg8bit.png")
     mask = tmp_path / "gtFine/val/b/b_1_gtFine_instanceIds.png"

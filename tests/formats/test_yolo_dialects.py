@@ -177,32 +177,3 @@ def test_a_number_of_classes_cannot_fill_the_memory(tmp_path: Path) -> None:
     text(tmp_path / "data.yaml", "train: images\nnc: 999999999999\n")
     with pytest.raises(DataError, match="`names` is neither"):
         read(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("folder", "counts", "splits"),
-    [
-        ("yolo_dataset/strict", {"label_2": 1, "label_4": 1}, ["train"]),
-        ("yolo_dataset/labels", {"label_2": 2, "label_4": 2}, ["train", "val"]),
-        ("yolo_dataset/annotations", {"label_2": 1, "label_4": 1}, [None]),
-        ("roboflow_dataset/yolo", {"label_0": 2, "label_1": 2}, ["train", "train", "val"]),
-        ("roboflow_dataset/yolo_obb", {"label_0": 2, "label_1": 2}, ["train", "train", "val"]),
-    ],
-)
-def test_fixtures_of_another_reader(
-    shared: Path, folder: str, counts: dict[str, int], splits: list[str | None]
-) -> None:
-    result = read(shared / "data/tiny_datumaro_assets/assets" / folder, "yolo")
-    assert {k: n for k, n in result.dataset.objects_per_class().items() if n} == counts
-    assert [s.split for s in result.dataset.samples] == splits
-    assert not result.report.lost
-
-
-def test_the_fixture_of_label_studio(shared: Path) -> None:
-    result = read(shared / "data/tiny_lsconverter/test_import_yolo_data")
-    assert result.dataset.objects_per_class() == {
-        "closed_door": 10,
-        "opened_door": 1,
-        "bus": 8,
-        "number": 6,
-    }
