@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
+from detect_tl.api.reading import Reading
 from detect_tl.core.progress import Progress
 
 if TYPE_CHECKING:
@@ -78,17 +78,14 @@ def augment_preview(
     imgsz: int = 640,
     seed: int = 0,
     out: str | Path = "augmented.png",
-    from_format: str | None = None,
-    annotations: str | None = None,
-    columns: Mapping[str, str] | None = None,
-    follow_links: bool = False,
     progress: Progress | None = None,
+    **reading: Unpack[Reading],
 ) -> PreviewResult:
     """Draw pictures of a data set, and beside each how an augmentation changes it.
 
     augment: a name or a YAML file. count: pictures; views: augmented ones of each. imgsz: their
     longest side, as for training. out: a .png, .jpg or .html file.
-    from_format, annotations, columns, follow_links: as in `convert`.
+    reading: what is known of `data`, see `Reading`.
 
     Raises UsageError for an augmentation that is not known, DataError for data without a picture
     that can be shown.
@@ -100,8 +97,7 @@ def augment_preview(
 
     check_target(Path(out))
     chosen = find_augmentation(augment)
-    reading = ReadOptions(from_format, annotations, columns, follow_links)
-    read = read_dataset(Path(data), options=reading)
+    read = read_dataset(Path(data), options=ReadOptions(**reading))
     preview = make_preview(
         read.dataset, chosen, count=count, views=views, imgsz=imgsz, seed=seed, progress=progress
     )

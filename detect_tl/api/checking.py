@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
+from detect_tl.api.reading import Reading
 from detect_tl.core.errors import UsageError
 from detect_tl.core.findings import Finding, Report, Severity
 from detect_tl.core.progress import Progress
@@ -130,10 +131,6 @@ class CheckResult:
 def check(
     data: Path,
     *,
-    from_format: str | None = None,
-    annotations: str | None = None,
-    columns: Mapping[str, str] | None = None,
-    follow_links: bool = False,
     only: Sequence[str] = (),
     skip: Sequence[str] = (),
     imgsz: int | None = None,
@@ -141,10 +138,11 @@ def check(
     strict: bool = False,
     page: str | Path | None = None,
     progress: Progress | None = None,
+    **reading: Unpack[Reading],
 ) -> CheckResult:
     """Read annotations and look for mistakes in them; nothing is changed.
 
-    from_format, annotations, columns, follow_links: as in `convert`.
+    reading: what is known of `data`, see `Reading`.
     only, skip: ids of checks ("box.duplicate") and areas of them ("box"), see `check_list`.
     imgsz: side in pixels to which training will scale images, to tell what is tiny then.
     decode: False only looks at both ends of image files; images that look alike are not found.
@@ -160,8 +158,7 @@ def check(
     target = None if page is None else _page_file(Path(page))
     selection = Selection(tuple(only), tuple(skip))
     limits = Limits() if imgsz is None else Limits(imgsz=imgsz)
-    options = ReadOptions(from_format, annotations, columns, follow_links)
-    read = read_dataset(Path(data), options=options)
+    read = read_dataset(Path(data), options=ReadOptions(**reading))
     found = check_dataset(
         read.dataset,
         progress,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
-from detect_tl.api.viewing import Reading
+from detect_tl.api.reading import Reading
 from detect_tl.core.findings import Report
 from detect_tl.core.model_spec import Task
 from detect_tl.core.progress import Progress
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Options(Reading, total=False):
-    """What is known of the source, and how the folder is written, as `convert` has it.
+    """What is known of the source, and how the folder is written.
 
     to: names of formats. link: how images get into the folder. task: "auto" writes outlines when
     most objects have a mask. progress: shows it to a person.
@@ -199,20 +199,14 @@ def filter(  # noqa: A001 - the verb is called so
 
 
 def _for_room(options: Options) -> _Room:
-    from detect_tl.curate.folder import DEFAULT_FORMATS, Recipe
+    """Raise TypeError for an option that there is not."""
+    from detect_tl.curate.folder import Recipe
     from detect_tl.formats.options import ReadOptions
 
-    return {
-        "recipe": Recipe(
-            options.get("to", DEFAULT_FORMATS),
-            options.get("link", "copy"),
-            options.get("task", "auto"),
-        ),
-        "reading": ReadOptions(
-            options.get("from_format"), options.get("annotations"), options.get("columns")
-        ),
-        "progress": options.get("progress"),
-    }
+    rest: dict[str, Any] = {**options}
+    progress = rest.pop("progress", None)
+    recipe = Recipe(**{name: rest.pop(name) for name in ("to", "link", "task") if name in rest})
+    return {"recipe": recipe, "reading": ReadOptions(**rest), "progress": progress}
 
 
 def _folder(written: Written) -> FolderResult:

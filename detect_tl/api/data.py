@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
+from detect_tl.api.reading import Reading
 from detect_tl.core.findings import Report
 from detect_tl.core.model_spec import Task
 from detect_tl.core.progress import Progress
@@ -111,27 +112,20 @@ def convert(
     destination: Path,
     *,
     to: Sequence[str] = ("yolo", "coco"),
-    from_format: str | None = None,
-    annotations: str | None = None,
-    columns: Mapping[str, str] | None = None,
-    follow_links: bool = False,
     split: Sequence[float] | None = None,
     seed: int = 0,
     group_by: str | None = None,
     link: Literal["copy", "hard", "soft"] = "copy",
     task: Task | Literal["auto"] = "auto",
     progress: Progress | None = None,
+    **reading: Unpack[Reading],
 ) -> ConvertResult:
     """Turn annotations in any known format into a dataset folder, whole or not at all.
 
-    to: names of the formats to write.
-    from_format: of the source, where it is not to be recognised. annotations: pattern of the
-    annotation files to read. columns: what the columns of a table hold, for example
-    {"image": "file", "label": "species"}. follow_links: read also what lies behind links that lead
-    out of the source.
-    split: fractions of train, val and test; None keeps the splits of the source.
-    group_by: what stays together where images are divided, as in `split`. link: how images
-    get into the folder. task: "auto" writes outlines when most objects have a mask.
+    to: names of the formats to write. split: fractions of train, val and test; None keeps the
+    splits of the source. group_by: what stays together where images are divided, as in `split`.
+    link: how images get into the folder. task: "auto" writes outlines when most objects have a
+    mask. reading: what is known of the source, see `Reading`.
 
     Raises UsageError when `destination` is not empty, DataError for annotations that cannot be
     used, MachineError when the disk is full.
@@ -143,7 +137,7 @@ def convert(
         Path(source),
         Path(destination),
         to=to,
-        reading=ReadOptions(from_format, annotations, columns, follow_links),
+        reading=ReadOptions(**reading),
         split=split,
         seed=seed,
         group_by=group_by,

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from detect_tl.api.model_files import ModelFiles, find_model
+from detect_tl.api.reading import Reading
 from detect_tl.core.errors import DataError, UsageError
 from detect_tl.core.findings import Report
 from detect_tl.core.progress import Progress, Silent
@@ -69,23 +70,20 @@ def evaluate(
     data: Path | None = None,
     *,
     split: Split | None = None,
-    from_format: str | None = None,
-    annotations: str | None = None,
-    columns: Mapping[str, str] | None = None,
-    follow_links: bool = False,
     imgsz: int | tuple[int, int] | None = None,
     batch: int = BATCH,
     device: str = "",
     trust: bool = False,
     pictures: int = 0,
     progress: Progress | None = None,
+    **reading: Unpack[Reading],
 ) -> EvalResult:
     """Measure mAP by pycocotools, the same for a checkpoint and for an exported file.
 
     model: run folder, .pt, .onnx or the name of weights. data: annotations in any format, or a
     dataset folder; None: what the run was trained on. split: None takes val, or the only one there
     is; data without splits is used as a whole.
-    from_format, annotations, columns, follow_links: as in `convert`.
+    reading: what is known of `data`, see `Reading`.
     imgsz: side of the input, or (height, width), in pixels; None: the model's own. pictures: how
     many images to give with their truth and the model's answers.
 
@@ -97,8 +95,7 @@ def evaluate(
     show = progress or Silent()
     files = find_model(model, trust=trust, progress=show)
     source = _data_of(files, data)
-    reading = ReadOptions(from_format, annotations, columns, follow_links)
-    chosen, dataset = _read(source, split, reading, show)
+    chosen, dataset = _read(source, split, ReadOptions(**reading), show)
     with _opened(files, imgsz, device, trust) as (backend, engine):
         exam = _exam(dataset, backend, _sides(imgsz))
         started = time.perf_counter()

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
+from detect_tl.api.reading import Reading
 from detect_tl.core.findings import Report
 from detect_tl.core.progress import Progress
 
 if TYPE_CHECKING:
     from detect_tl.curate.overview import Overview
-
-
-class Reading(TypedDict, total=False):
-    """What is known of the source.
-
-    from_format: name of its format. annotations: pattern of the annotation files to read.
-    columns: what the columns of a table hold, for example {"image": "file"}.
-    """
-
-    from_format: str | None
-    annotations: str | None
-    columns: Mapping[str, str] | None
 
 
 @dataclass(frozen=True, slots=True)

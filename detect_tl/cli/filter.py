@@ -13,7 +13,7 @@ from detect_tl.cli.describe import folder_pieces
 from detect_tl.cli.options import PATH, reading_options, verb, writing_options
 from detect_tl.cli.output import Output, pass_output
 from detect_tl.cli.params import CommaList
-from detect_tl.core.dataset import SPLITS
+from detect_tl.core.splits import SPLITS
 
 _NAMES = CommaList("NAMES")
 _GLOBS = CommaList("GLOBS")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from detect_tl.core.dataset import SPLITS
+from detect_tl.core.splits import SPLITS
 
 
 class SplitFractions(click.ParamType[tuple[float, ...]]):

@@ -14,7 +14,7 @@ from detect_tl.cli.describe import findings_lines
 from detect_tl.cli.options import PATH, reading_options, verb
 from detect_tl.cli.output import Output, Piece, pass_output
 from detect_tl.cli.params import CommaList
-from detect_tl.core.dataset import SPLITS
+from detect_tl.core.splits import SPLITS
 
 
 @verb(

@@ -15,6 +15,7 @@ from detect_tl.core.geometry import Size
 from detect_tl.core.image_header import ImageHeader
 from detect_tl.core.model_spec import Task
 from detect_tl.core.objects import NO_ATTRIBUTES, Category, Instance, Json
+from detect_tl.core.splits import SPLITS
 
 __all__ = [
     "NO_ATTRIBUTES",
@@ -28,8 +29,6 @@ __all__ = [
     "categories_of",
     "renumber",
 ]
-
-SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True, slots=True)

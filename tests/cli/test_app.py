@@ -56,10 +56,13 @@ def test_help_and_version_load_nothing_heavy(option: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, _ in LEAVES])
-def test_help_of_a_command_loads_no_engine(name: str) -> None:
+def test_help_of_a_command_loads_nothing_heavy(name: str) -> None:
     done = process([*name.split(), "--help"], code=LOADED)
     loaded = {module.partition(".")[0] for module in done.stderr.split()}
-    assert loaded.isdisjoint({"torch", "ultralytics", "cv2", "onnxruntime", "matplotlib", "av"})
+    assert "click" in loaded
+    # The options of a training are the fields of its settings, which pydantic checks.
+    allowed = {"pydantic"} if name in ("train", "resume") else set()
+    assert loaded.isdisjoint(set(HEAVY) - allowed)
 
 
 def test_version(run: Run) -> None:

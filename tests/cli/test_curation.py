@@ -10,6 +10,7 @@ import pytest
 from click.testing import Result
 from PIL import Image
 
+from detect_tl import api
 from tests.cli.conftest import Run, coco_file, refused, voc_folder
 
 
@@ -168,3 +169,35 @@ def test_filter_keeps_a_part(run: Run, tmp_path: Path) -> None:
     refused(run("filter", pictures, tmp_path / "three", "--classes", "cta"), 2, "Did you mean")
     refused(run("filter", pictures, tmp_path / "three", "--split", "dev"), 2, "'dev' is not one")
     assert not (tmp_path / "three").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "check {data}",
+        "stats {data}",
+        "show {data} --out {out}",
+        "convert {data} {out} --split 0.5,0.5",
+        "repair {data} {out}",
+        "split {data} {out} --split 0.5,0.5",
+        "merge {data} {more} {out}",
+        "filter {data} {out} --classes cat",
+        "augment preview {data} --augment none --out {out}.png",
+    ],
+)
+def test_links_are_followed_where_asked_for(run: Run, tmp_path: Path, words: str) -> None:
+    """Every verb that reads passes on what it was told of the source."""
+    voc_folder(tmp_path / "elsewhere", 2)
+    more = voc_folder(tmp_path / "more", 1)
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    (linked / "pictures").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    line = words.format(data=linked, more=more, out=tmp_path / "out").split()
+    assert run(*line).exit_code == 3, "there is nothing in the folder itself"
+    result = run(*line, "--follow-links")
+    assert result.exit_code == 0, result.output
+
+
+def test_options_that_do_not_exist_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="folow_links"):
+        api.repair(tmp_path, None, folow_links=True)  # type: ignore[call-arg]
