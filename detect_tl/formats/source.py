@@ -154,11 +154,11 @@ def _root_of(path: Path) -> Path:
 
 def _ends(path: Path) -> bytes:
     try:
-        with path.open("rb") as stream:
+        with path.open("rb", buffering=0) as stream:
             head = stream.read(_PEEK)
-            size = stream.seek(0, 2)
-            if size <= _PEEK:
+            if len(head) < _PEEK:
                 return head
+            size = stream.seek(0, 2)
             stream.seek(max(_PEEK, size - _PEEK))
             return head + b"\n" + stream.read(_PEEK)
     except OSError:

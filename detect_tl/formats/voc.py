@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from detect_tl.core.dataset import CategoryIndex, Dataset, Instance, Sample, renumber
@@ -73,7 +74,7 @@ def read(source: Source, report: Report) -> Dataset:
     )
     orphans: list[_Orphan] = []
     for file in read_files([p for p in files if p.suffix.lower() == ".xml"], reading.index, report):
-        match = source.images.find(_image_names(file), near=_image_folders(file.path))
+        match = source.images.find(_image_names(file), near=_image_folders(file.path.parent))
         if match.path is None:
             orphans.append(_Orphan(file, match.rivals))
             continue
@@ -97,10 +98,12 @@ def _image_names(file: VocFile) -> list[str]:
     return [*([file.place] if agree and "/" in plain else []), file.filename, file.path.name]
 
 
-def _image_folders(path: Path) -> list[Path]:
-    inside = (p.parent for p in path.parents if p.name.casefold() == "annotations")
-    above = next(inside, path.parent.parent)
-    return [path.parent, above / "JPEGImages", above / "images", above]
+@lru_cache(maxsize=64)
+def _image_folders(folder: Path) -> list[Path]:
+    """Where the images of the files in a folder may lie."""
+    inside = (p.parent for p in (folder, *folder.parents) if p.name.casefold() == "annotations")
+    above = next(inside, folder.parent)
+    return [folder, above / "JPEGImages", above / "images", above]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ A folder of masks only has them in `ImageSets/Segmentation`.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from detect_tl.core.dataset import SPLITS
@@ -23,15 +24,25 @@ class Splits:
     """
 
     lists: dict[Path, dict[str, str | None]]
+    _known: dict[Path, tuple[Mapping[str, str | None], str]] = field(default_factory=dict)
 
     def of(self, path: Path) -> str | None:
         """The split of an image or of the file that describes it; None when no list names it."""
+        folder = path.parent
+        if folder not in self._known:
+            self._known[folder] = self._list_of(folder)
+        names, inside = self._known[folder]
+        return names.get(f"{inside}{path.stem}") or names.get(path.stem)
+
+    def _list_of(self, folder: Path) -> tuple[Mapping[str, str | None], str]:
+        """The list that covers a folder, and what it puts before the stems of files there.
+
+        Lists name images relative to Annotations/ or JPEGImages/, without the suffix.
+        """
         for base, names in self.lists.items():
-            if base in path.parents:
-                # Lists name images relative to Annotations/ or JPEGImages/, without the suffix.
-                inside = "/".join(path.relative_to(base).with_suffix("").parts[1:])
-                return names.get(inside) or names.get(path.stem)
-        return None
+            if folder.is_relative_to(base):
+                return names, "".join(f"{part}/" for part in folder.relative_to(base).parts[1:])
+        return {}, ""
 
     def covers(self, path: Path) -> bool:
         """Whether `path` lies in a folder whose splits are known."""
