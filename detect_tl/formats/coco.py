@@ -18,18 +18,15 @@ from detect_tl.core.errors import DataError
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Size
 from detect_tl.formats.base import Format, Sniff
-from detect_tl.formats.coco_records import (
-    read_document,
-)
+from detect_tl.formats.coco_records import read_document
 from detect_tl.formats.coco_write import LOSSES, write
 from detect_tl.formats.gather import Gatherer, extent_of, placed
-from detect_tl.formats.records import size_of
-from detect_tl.formats.source import Source, split_name
+from detect_tl.formats.records import leave_out_unlisted, size_of, split_of_stem, words_of
+from detect_tl.formats.source import Source
 
 _IMAGES = re.compile(rb'"images"\s*:\s*\[')
 _OTHERS = re.compile(rb'"(categories|annotations)"\s*:\s*\[')
 _CAPTIONS = re.compile(rb'"(caption|segments_info)"\s*:')
-_WORDS = re.compile(r"[-_.\s]+")
 # Other tasks of COCO, described in files beside the objects of the same images.
 _OTHER_TASKS = ("captions_", "panoptic_", "stuff_", "person_keypoints_", "image_info_", "labels_")
 
@@ -65,7 +62,7 @@ def read(source: Source, report: Report) -> Dataset:
         file = CocoFile(path, index, gather)
         file.read()
         dummies |= _dummies(file.document)
-    _say_unlisted(gather)
+    leave_out_unlisted(gather)
     dataset = gather.dataset(index)
     return _without(dataset, dummies, report)
 
@@ -92,16 +89,6 @@ def _dummies(document: _Record) -> set[str]:
     }
 
 
-def _say_unlisted(gather: Gatherer) -> None:
-    if gather.source.path.is_file():
-        return
-    unlisted = [p for p in gather.source.images.images if not gather.met(p)]
-    if unlisted:
-        gather.report.lost["images-not-listed"] += len(unlisted)
-        text = f"{len(unlisted)} images are in no list, such as {unlisted[0].name}; left out"
-        gather.report.add("image.unlisted", "info", text)
-
-
 class CocoFile:
     """One JSON file, read into a Gatherer."""
 
@@ -119,8 +106,8 @@ class CocoFile:
         self.gather = gather
         self.report = gather.report
         self.categories = self._categories(index)
-        self.split = gather.source.split_of(path) or _split_of_stem(path.stem)
-        self.hints = [*_WORDS.split(path.stem), *([self.split] if self.split else [])]
+        self.split = gather.source.split_of(path) or split_of_stem(path.stem)
+        self.hints = [*words_of(path.stem), *([self.split] if self.split else [])]
         self.near = [path.parent, path.parent / "images", path.parent.parent / "images"]
 
     def read(self) -> None:
@@ -218,12 +205,6 @@ def _name(record: _Record) -> str:
 
 def _size(record: _Record) -> Size | None:
     return size_of(record.get("width"), record.get("height"))
-
-
-def _split_of_stem(stem: str) -> str | None:
-    """ "instances_train2017" is "train"; None when no word or several words name a split."""
-    found = {split for word in _WORDS.split(stem) if (split := split_name(word))}
-    return found.pop() if len(found) == 1 else None
 
 
 FORMAT = Format(

@@ -6,7 +6,6 @@ along the rows of the smallest rectangle around it, background first.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -14,7 +13,9 @@ import numpy as np
 
 from detect_tl.core.geometry import Box, Mask, PolygonMask, Ring, RleMask, Size, rings_box
 from detect_tl.formats.cvat_xml import Node
+from detect_tl.formats.ellipse import ellipse_ring
 from detect_tl.formats.records import (
+    MOST_PIXELS,
     bitmap_box,
     number,
     numbers,
@@ -22,11 +23,6 @@ from detect_tl.formats.records import (
     placed_bitmap,
     rotated_ring,
 )
-
-# As many chords as keep an ellipse within about 0.1 pixels of its outline, between these two.
-_LEAST_CHORDS, _MOST_CHORDS = 32, 360
-# Pillow opens no image beyond 179 megapixels, so that no mask can be of use above this.
-_MOST_PIXELS = 1 << 28
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +36,9 @@ class Turned:
     def drawn(self) -> tuple[Box, Mask | None]:
         """The box around it, and its outline unless the box says it all."""
         if self.round:
-            ring = self._ellipse()
+            x, y = (self.bounds.x1 + self.bounds.x2) / 2, (self.bounds.y1 + self.bounds.y2) / 2
+            rx, ry = self.bounds.width / 2, self.bounds.height / 2
+            ring = ellipse_ring(x, y, rx, ry, self.rotation)
         elif self.rotation % 360:
             ring = rotated_ring(self.bounds, self.rotation)
         else:
@@ -55,21 +53,6 @@ class Turned:
         turn = (other.rotation - self.rotation + 180) % 360 - 180
         bounds = Box(*(a + (b - a) * share for a, b in pairs))
         return replace(self, bounds=bounds, rotation=self.rotation + turn * share)
-
-    def _ellipse(self) -> Ring:
-        x, y = (self.bounds.x1 + self.bounds.x2) / 2, (self.bounds.y1 + self.bounds.y2) / 2
-        rx, ry = self.bounds.width / 2, self.bounds.height / 2
-        turn = math.radians(self.rotation)
-        chords = int(min(max(7 * math.sqrt(max(rx, ry)), _LEAST_CHORDS), _MOST_CHORDS))
-        angle = np.linspace(0, 2 * np.pi, chords, endpoint=False)
-        along, across = rx * np.cos(angle), ry * np.sin(angle)
-        return np.stack(
-            [
-                x + along * math.cos(turn) - across * math.sin(turn),
-                y + along * math.sin(turn) + across * math.cos(turn),
-            ],
-            axis=1,
-        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,7 +123,7 @@ def _bitmap(values: Mapping[str, str], size: Size | None) -> Shape:
     left, top, width, height = (_whole(values, n) for n in ("left", "top", "width", "height"))
     if size is None:
         raise ValueError("a mask needs the size of its image")
-    if width < 1 or height < 1 or width * height > _MOST_PIXELS:
+    if width < 1 or height < 1 or width * height > MOST_PIXELS:
         raise ValueError(f"its mask is {width}x{height}")
     runs = [int(word) for word in values["rle"].split(",")]
     if min(runs) < 0 or sum(runs) != width * height:

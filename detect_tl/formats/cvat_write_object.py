@@ -16,9 +16,20 @@ from numpy.typing import NDArray
 
 from detect_tl.core.dataset import Dataset, Instance, Json, Sample
 from detect_tl.core.findings import Report
-from detect_tl.core.geometry import Box, PolygonMask, Ring, Size, rings_box, rle_to_bitmap
+from detect_tl.core.geometry import (
+    Box,
+    Mask,
+    PolygonMask,
+    Ring,
+    RleMask,
+    Size,
+    rings_box,
+    rle_to_bitmap,
+)
 from detect_tl.core.masks import draw_mask
+from detect_tl.formats import finite
 from detect_tl.formats.cvat_objects import CROWD, ORDINARY_SOURCE
+from detect_tl.formats.finite import is_finite
 from detect_tl.formats.records import bitmap_box
 
 OBJECT_LOSSES = {
@@ -29,7 +40,7 @@ OBJECT_LOSSES = {
     "cvat-crowd-attributes": f"an attribute called {CROWD} is how CVAT marks crowds; one that an"
     " object has of its own gives way to that",
     "cvat-holes": "polygons have no holes; such a mask and its box become those of its pixels",
-    "cvat-not-finite": "an object with a coordinate that is no finite number is left out",
+    "cvat-not-finite": finite.LOSS,
     "cvat-outlines": "a mask without area cannot be drawn; its box is kept",
 }
 # A parser turns line ends and tabs into others, unless they are written as numbers.
@@ -81,7 +92,7 @@ class Objects:
     def lines(self, sample: Sample) -> Iterator[str]:
         """The elements of the objects of an image, line by line."""
         for item, native, others in _described(sample):
-            if not _is_finite(item):
+            if not is_finite(item):
                 self._report.lost["cvat-not-finite"] += 1
                 continue
             if CROWD in item.attributes:
@@ -177,11 +188,6 @@ def _as_json(value: Json) -> str:
     return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
-def _is_finite(item: Instance) -> bool:
-    rings = (*item.mask.parts, *item.mask.holes) if isinstance(item.mask, PolygonMask) else ()
-    return all(map(math.isfinite, item.box)) and all(np.isfinite(ring).all() for ring in rings)
-
-
 def _elements(item: Instance, size: Size, report: Report) -> list[Element]:
     """The shapes of an object: a box, an outline for each of its parts, or a mask of pixels."""
     if item.mask is None:
@@ -191,7 +197,7 @@ def _elements(item: Instance, size: Size, report: Report) -> list[Element]:
         _compare(rings_box(parts), item.box, report)
         return [("polygon", _points(part)) for part in parts]
     try:
-        bitmap = _bitmap(item, size, report)
+        bitmap = _bitmap(item.mask, size, report)
         box = bitmap_box(bitmap, 0, 0)
     except ValueError:
         report.lost["cvat-outlines"] += 1
@@ -201,14 +207,13 @@ def _elements(item: Instance, size: Size, report: Report) -> list[Element]:
     return [("mask", _run_lengths(bitmap, box))]
 
 
-def _bitmap(item: Instance, size: Size, report: Report) -> NDArray[np.uint8]:
+def _bitmap(mask: Mask, size: Size, report: Report) -> NDArray[np.uint8]:
     """Raises ValueError for run lengths that do not add up."""
-    if not isinstance(item.mask, PolygonMask):
-        assert item.mask is not None
-        return rle_to_bitmap(item.mask)
-    if item.mask.holes:
-        report.lost["cvat-holes"] += len(item.mask.holes)
-    return draw_mask(item.mask, size)
+    if isinstance(mask, RleMask):
+        return rle_to_bitmap(mask)
+    if mask.holes:
+        report.lost["cvat-holes"] += len(mask.holes)
+    return draw_mask(mask, size)
 
 
 def _compare(drawn: Box, given: Box, report: Report) -> None:

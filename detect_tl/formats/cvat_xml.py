@@ -13,6 +13,7 @@ from xml.sax import SAXParseException
 from xml.sax.handler import ContentHandler
 
 from detect_tl.core.errors import DataError
+from detect_tl.formats.xml import broken, refused
 
 _CHUNK = 1 << 16
 
@@ -65,18 +66,9 @@ def children_of(path: Path, root: str) -> Iterator[Node]:
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", path=path) from error
     except SAXParseException as error:
-        raise DataError(
-            f"broken XML: {error.getMessage()}",
-            path=path,
-            line=error.getLineNumber(),
-            hint="The file was cut off or edited by hand; export it again.",
-        ) from error
+        raise broken(error.getMessage(), path, error.getLineNumber()) from error
     except DefusedXmlException as error:
-        raise DataError(
-            "refused: the XML declares entities, which can blow up memory or read other files",
-            path=path,
-            hint="No annotation tool writes this; remove the <!DOCTYPE …> from the file.",
-        ) from error
+        raise refused(path) from error
     except (ValueError, LookupError) as error:  # an encoding that nobody knows
         raise DataError(f"broken XML: {error}", path=path) from error
     yield from builder.take()

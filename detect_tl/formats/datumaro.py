@@ -19,8 +19,9 @@ from detect_tl.core.files import read_json
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Size
 from detect_tl.formats.base import Format, Sniff
-from detect_tl.formats.datumaro_object import NoAreaError, group_of, parse_object
+from detect_tl.formats.datumaro_object import group_of, parse_object
 from detect_tl.formats.gather import Gatherer, extent_of, placed
+from detect_tl.formats.no_area import NoAreaError, say_no_area
 from detect_tl.formats.records import (
     UNREADABLE,
     join_parts,
@@ -132,10 +133,8 @@ class _File:
                 code = getattr(error, "code", "datumaro.bad-object")
                 text = f"annotation {place} of {item.get('id')!r} is lost: {why(error)}"
                 self._lose(text, code)
-        for kind, count in others.items():
-            self.gather.report.lost[f"shapes-{kind}"] += count
-            text = f"{item.get('id')!r} has {count} of type {kind}, which has no area; left out"
-            self.gather.report.add("datumaro.no-area", "warning", text, self.path)
+        where, code = repr(item.get("id")), "datumaro.no-area"
+        say_no_area(others, where, self.path, self.gather.report, code=code, what="shape")
         return join_parts(found)
 
     def _lose(self, text: str, code: str = "datumaro.bad-object") -> None:

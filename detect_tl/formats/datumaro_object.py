@@ -9,7 +9,9 @@ import numpy as np
 
 from detect_tl.core.dataset import Instance, Json
 from detect_tl.core.geometry import Box, Mask, PolygonMask, Ring, mask_box, rings_box
+from detect_tl.formats.ellipse import ellipse_ring
 from detect_tl.formats.gather import UndeclaredClassError
+from detect_tl.formats.no_area import NoAreaError
 from detect_tl.formats.records import (
     number,
     numbers,
@@ -20,17 +22,8 @@ from detect_tl.formats.records import (
     run_lengths,
 )
 
-_CHORDS = 64
 _Record = Mapping[str, Any]
 _Shape = tuple[Box, Mask | None]
-
-
-class NoAreaError(Exception):
-    """An annotation that is no object with an area: a tag of the image, a line, a point, …"""
-
-    def __init__(self, kind: str) -> None:
-        super().__init__(kind)
-        self.kind = kind
 
 
 def parse_object(record: _Record, labels: Sequence[int | None]) -> Instance:
@@ -88,9 +81,8 @@ def _polygon(record: _Record) -> _Shape:
 
 def _ellipse(record: _Record) -> _Shape:
     x1, y1, x2, y2 = numbers(record["points"])
-    angle = np.linspace(0, 2 * np.pi, _CHORDS, endpoint=False)
-    circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    return _of_ring(circle * [(x2 - x1) / 2, (y2 - y1) / 2] + [(x1 + x2) / 2, (y1 + y2) / 2])
+    rx, ry = abs(x2 - x1) / 2, abs(y2 - y1) / 2
+    return _of_ring(ellipse_ring((x1 + x2) / 2, (y1 + y2) / 2, rx, ry))
 
 
 def _mask(record: _Record) -> _Shape:

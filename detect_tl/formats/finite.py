@@ -30,13 +30,14 @@ def refuse_far(points: NDArray[np.float64]) -> None:
 def finite_only(items: Iterable[Instance], loss: str, report: Report) -> list[Instance]:
     """The objects whose coordinates are all finite; the others are counted in `lost[loss]`."""
     found = list(items)
-    kept = [item for item in found if _is_finite(item)]
+    kept = [item for item in found if is_finite(item)]
     if len(kept) < len(found):
         report.lost[loss] += len(found) - len(kept)
     return kept
 
 
-def _is_finite(item: Instance) -> bool:
+def is_finite(item: Instance) -> bool:
+    """Whether all coordinates of an object are numbers."""
     mask = item.mask
     rings = (*mask.parts, *mask.holes) if isinstance(mask, PolygonMask) else ()
     return all(map(math.isfinite, item.box)) and all(np.isfinite(ring).all() for ring in rings)

@@ -23,6 +23,7 @@ from detect_tl.core.geometry import (
     mask_box,
     rings_box,
 )
+from detect_tl.formats.ellipse import ellipse_ring
 from detect_tl.formats.finite import refuse_far
 from detect_tl.formats.label_image import MOST_PIXELS, read_label_image
 
@@ -32,8 +33,6 @@ ATTRIBUTES, CROWD = "attributes", "iscrowd"
 NOT_OBJECTS = frozenset({"point", "points", "line", "linestrip"})
 # Four corners: LabelMe 6, and X-AnyLabeling, which also writes plain rectangles like that.
 _TURNED = frozenset({"oriented_rectangle", "rotation"})
-# Between 32 and 96 chords, so that no chord leaves its circle by more than about 0.1 pixels.
-_LEAST_CHORDS, _MOST_CHORDS = 32, 96
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +98,8 @@ def _circle(points: Ring) -> Ring:
         raise ValueError(f"a circle needs 2 points, it has {len(points)}")
     (cx, cy), (px, py) = points.tolist()
     radius = math.hypot(px - cx, py - cy)
-    chords = int(np.clip(4 * math.sqrt(radius), _LEAST_CHORDS, _MOST_CHORDS))
-    angle = np.linspace(0, 2 * np.pi, chords, endpoint=False)
-    return np.stack([cx + radius * np.cos(angle), cy + radius * np.sin(angle)], axis=1)
+    # A stray click leaves a circle without a radius, which is told as a shape without an area.
+    return ellipse_ring(cx, cy, radius, radius) if radius else points
 
 
 def _bitmap(encoded: str, corners: Ring, size: Size) -> RleMask:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from detect_tl.formats.gather import Gatherer, alphabetical, extent_of, placed
 from detect_tl.formats.label_image import read_label_image
 from detect_tl.formats.labelme_shape import has_area
 from detect_tl.formats.source import Source
-from detect_tl.formats.xml import lines_of, read_xml, text_of
+from detect_tl.formats.xml import lines_of, number_of, read_xml, text_of
 
 _ROOT = re.compile(rb"<annotation[\s>]")
 _OURS = re.compile(rb"<polygon>\s*(<username>|<pt>)|<segm>|<imagesize>|<sourceAnnotation>")
@@ -127,7 +126,8 @@ class _ObjectReader:
 
     def _mask(self, element: Element) -> Mask:
         corners = [
-            (_number(point, "x"), _number(point, "y")) for point in element.iterfind("polygon/pt")
+            (number_of(point, "x"), number_of(point, "y"))
+            for point in element.iterfind("polygon/pt")
         ]
         if corners:
             outline = np.asarray(corners, dtype=np.float64)
@@ -142,17 +142,6 @@ class _ObjectReader:
         if picture is None:
             raise ValueError(f"its mask {named!r} is missing")
         return bitmap_to_rle(read_label_image(picture).values != 0)
-
-
-def _number(parent: Element, tag: str) -> float:
-    text = text_of(parent, tag)
-    try:
-        value = float(text)
-    except ValueError:
-        raise ValueError(f"<{tag}> is {text!r}, not a number") from None
-    if not math.isfinite(value):
-        raise ValueError(f"<{tag}> is {text!r}")
-    return value
 
 
 def _attributes(element: Element) -> Mapping[str, Json]:

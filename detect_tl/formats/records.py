@@ -22,7 +22,7 @@ from detect_tl.formats.source import split_name
 UNREADABLE = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
 
 # Pillow opens no image beyond 179 megapixels, so that no mask can be of use above this.
-_MOST_PIXELS = 1 << 28
+MOST_PIXELS = 1 << 28
 _LARGEST = 1e100
 _WORDS = re.compile(r"[-_.\s]+")
 
@@ -98,7 +98,7 @@ def or_none(attributes: Mapping[str, Json]) -> Mapping[str, Json]:
 def run_lengths(record: Mapping[str, Any]) -> RleMask:
     """COCO's RLE, compressed or not: {"size": [height, width], "counts": …}."""
     height, width = (int(number(v)) for v in record["size"])
-    if min(height, width) < 0 or height * width > _MOST_PIXELS:
+    if min(height, width) < 0 or height * width > MOST_PIXELS:
         raise ValueError(f"a mask of {width}x{height} is larger than any image")
     counts = record["counts"]
     runs = decode_counts(counts) if isinstance(counts, str) else [int(c) for c in counts]
@@ -113,7 +113,7 @@ def placed_bitmap(patch: NDArray[np.uint8], left: int, top: int, size: Size) -> 
     Raises ValueError when the patch leaves the image.
     """
     height, width = patch.shape
-    if size.width * size.height > _MOST_PIXELS:
+    if size.width * size.height > MOST_PIXELS:
         raise ValueError(f"an image of {size.width}x{size.height} is larger than any can be")
     if left < 0 or top < 0 or left + width > size.width or top + height > size.height:
         raise ValueError(
@@ -178,9 +178,14 @@ def _joined(members: list[Instance]) -> Instance:
     return replace(first, box=box, mask=mask, iscrowd=any(m.iscrowd for m in members))
 
 
+def words_of(stem: str) -> list[str]:
+    """ "instances_train2017" is "instances" and "train2017"."""
+    return _WORDS.split(stem)
+
+
 def split_of_stem(stem: str) -> str | None:
     """ "train_labels" is "train"; None when no word or several words name a split."""
-    found = {split for word in _WORDS.split(stem) if (split := split_name(word))}
+    found = {split for word in words_of(stem) if (split := split_name(word))}
     return found.pop() if len(found) == 1 else None
 
 

@@ -14,7 +14,7 @@ from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Box, Mask, PolygonMask, Ring, ring, rings_box
 from detect_tl.formats.finite import refuse_far
 from detect_tl.formats.voc_write import CORNERS, CROWD, FLAGS
-from detect_tl.formats.xml import lines_of, text_of
+from detect_tl.formats.xml import lines_of, number_of, text_of
 
 _YES = ("1", "true", "yes")
 
@@ -45,7 +45,7 @@ def _object(element: Element, index: CategoryIndex) -> Instance:
     outline = _rotated(element) or _polygon(element)
     corners = element.find("bndbox")
     if corners is not None:
-        box = Box(*(_number(corners, tag) for tag in CORNERS))
+        box = Box(*(number_of(corners, tag) for tag in CORNERS))
     elif isinstance(outline, PolygonMask):
         box = rings_box(outline.parts)
     else:
@@ -55,23 +55,12 @@ def _object(element: Element, index: CategoryIndex) -> Instance:
     return Instance(index.add(name), box, outline, crowd is not None, attributes or NO_ATTRIBUTES)
 
 
-def _number(parent: Element, tag: str) -> float:
-    text = text_of(parent, tag)
-    try:
-        value = float(text)
-    except ValueError:
-        raise ValueError(f"<{tag}> is {text!r}, not a number") from None
-    if not math.isfinite(value):
-        raise ValueError(f"<{tag}> is {text!r}")
-    return value
-
-
 def _rotated(element: Element) -> PolygonMask | None:
     """The turned box of roLabelImg: centre, size, and an angle in radians, clockwise."""
     turned = element.find("robndbox")
     if turned is None:
         return None
-    cx, cy, w, h, angle = (_number(turned, tag) for tag in ("cx", "cy", "w", "h", "angle"))
+    cx, cy, w, h, angle = (number_of(turned, tag) for tag in ("cx", "cy", "w", "h", "angle"))
     refuse_far(np.asarray([cx, cy, w, h, angle]))
     corners = np.asarray([[-w, -h], [w, -h], [w, h], [-w, h]]) / 2
     cos, sin = math.cos(angle), math.sin(angle)
@@ -87,7 +76,7 @@ def _polygon(element: Element) -> Mask | None:
     values: list[float] = []
     while outline.find(f"x{len(values) // 2 + 1}") is not None:
         place = len(values) // 2 + 1
-        values += _number(outline, f"x{place}"), _number(outline, f"y{place}")
+        values += number_of(outline, f"x{place}"), number_of(outline, f"y{place}")
     return PolygonMask((ring(values),)) if len(values) >= 6 else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -45,21 +46,27 @@ def parse_xml(data: bytes, path: Path) -> Element:
     try:
         root: Element = (parse if _is_harmless(data) else parse_guarded)(data)
     except ParseError as error:
-        raise DataError(
-            f"broken XML: {str(error).partition(':')[0]}",
-            path=path,
-            line=error.position[0],
-            hint="The file was cut off or edited by hand; export it again.",
-        ) from error
+        raise broken(str(error).partition(":")[0], path, error.position[0]) from error
     except DefusedXmlException as error:
-        raise DataError(
-            "refused: the XML declares entities, which can blow up memory or read other files",
-            path=path,
-            hint="No annotation tool writes this; remove the <!DOCTYPE …> from the file.",
-        ) from error
+        raise refused(path) from error
     except (ValueError, LookupError) as error:
         raise DataError(f"broken XML: {error}", path=path) from error
     return root
+
+
+def broken(what: str, path: Path, line: int | None) -> DataError:
+    """What to raise for a document that is not well-formed."""
+    hint = "The file was cut off or edited by hand; export it again."
+    return DataError(f"broken XML: {what}", path=path, line=line, hint=hint)
+
+
+def refused(path: Path) -> DataError:
+    """What to raise for a document that declares entities."""
+    return DataError(
+        "refused: the XML declares entities, which can blow up memory or read other files",
+        path=path,
+        hint="No annotation tool writes this; remove the <!DOCTYPE …> from the file.",
+    )
 
 
 def _is_harmless(data: bytes) -> bool:
@@ -96,6 +103,18 @@ class _Lines(ContentHandler):
         del attrs
         if name == self._tag:
             self.lines.append(self._locator.getLineNumber())
+
+
+def number_of(element: Element, tag: str) -> float:
+    """The number in a child; raise ValueError when there is none, or it is not finite."""
+    text = text_of(element, tag)
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError(f"<{tag}> is {text!r}, not a number") from None
+    if not math.isfinite(value):
+        raise ValueError(f"<{tag}> is {text!r}")
+    return value
 
 
 def text_of(element: Element, tag: str, default: str = "") -> str:
