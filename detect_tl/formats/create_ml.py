@@ -85,7 +85,7 @@ class _File:
         fractions = _are_fractions([item.box for _, items in records for item in items])
         if fractions:
             text = "all numbers lie between 0 and 1: taken for fractions of the image"
-            self.gather.report.add("create-ml.fractions", "info", text, self.path)
+            self.gather.report.add("createml.fractions", "info", text, self.path)
         for name, items in records:
             self._add(name, items, fractions=fractions)
 
@@ -110,7 +110,7 @@ class _File:
 
     def _lose(self, text: str) -> None:
         self.gather.report.lost["objects-unreadable"] += 1
-        self.gather.report.add("create-ml.bad-object", "error", text, self.path)
+        self.gather.report.add("createml.bad-object", "error", text, self.path)
 
     def _add(self, name: str, items: Sequence[Instance], *, fractions: bool) -> None:
         gather = self.gather

@@ -14,14 +14,16 @@ from detect_tl.core.dataset import SPLITS, Dataset, Json, Sample
 from detect_tl.core.files import atomic_path, write_json
 from detect_tl.core.findings import Report
 from detect_tl.core.model_spec import Task
+from detect_tl.formats import supercategories
 from detect_tl.formats.cvat_write_object import (
-    LINE_ENDS,
     OBJECT_LOSSES,
     AttributeType,
     Objects,
 )
+from detect_tl.formats.supercategories import count_supercategories
+from detect_tl.formats.xml import LINE_ENDS
 
-LOSSES = {**OBJECT_LOSSES, "cvat-supercategories": "a label has no supercategory"}
+LOSSES = {**OBJECT_LOSSES, "cvat-supercategories": supercategories.LOSS}
 
 
 def write(dataset: Dataset, folder: Path, report: Report, task: Task) -> None:
@@ -30,9 +32,7 @@ def write(dataset: Dataset, folder: Path, report: Report, task: Task) -> None:
     Images are in the order of their names, as CVAT sorts them.
     """
     del task  # boxes and masks are both kept, whatever is trained
-    supercategories = sum(bool(category.supercategory) for category in dataset.categories)
-    if supercategories:
-        report.lost["cvat-supercategories"] += supercategories
+    count_supercategories(dataset, "cvat-supercategories", report)
     objects = Objects(dataset, report)
     for split in SPLITS:
         samples = sorted(dataset.in_split(split), key=lambda sample: sample.image.name)

@@ -31,6 +31,7 @@ from detect_tl.formats import finite
 from detect_tl.formats.cvat_objects import CROWD, ORDINARY_SOURCE
 from detect_tl.formats.finite import is_finite
 from detect_tl.formats.records import bitmap_box
+from detect_tl.formats.xml import LINE_ENDS
 
 OBJECT_LOSSES = {
     "cvat-attribute-types": "an attribute has one type per label; a value that is neither text,"
@@ -43,8 +44,6 @@ OBJECT_LOSSES = {
     "cvat-not-finite": finite.LOSS,
     "cvat-outlines": "a mask without area cannot be drawn; its box is kept",
 }
-# A parser turns line ends and tabs into others, unless they are written as numbers.
-LINE_ENDS = {"\n": "&#10;", "\r": "&#13;", "\t": "&#9;"}
 
 # All that XML 1.0 allows.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

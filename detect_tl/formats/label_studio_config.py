@@ -11,7 +11,7 @@ from xml.sax.saxutils import quoteattr
 from detect_tl.core.errors import DataError
 from detect_tl.core.findings import Report
 from detect_tl.formats.source import Source
-from detect_tl.formats.xml import read_xml
+from detect_tl.formats.xml import LINE_ENDS, read_xml
 
 # Names of the controls that our own writer uses; a region says by which one it was drawn.
 RECTANGLES, POLYGONS, BRUSHES, IMAGE = "box", "outline", "brush", "image"
@@ -22,7 +22,6 @@ _CONTROL = re.compile(rb"<\w+Labels\b|<Labels\b")
 _AREAS = frozenset(
     {"Labels", "RectangleLabels", "PolygonLabels", "BrushLabels", "EllipseLabels", "BitmaskLabels"}
 )
-_LINE_ENDS = {"\n": "&#10;", "\r": "&#13;", "\t": "&#9;"}
 
 
 def find_configs(source: Source) -> list[Path]:
@@ -72,4 +71,4 @@ def interface(names: Sequence[str]) -> str:
 def _label(name: str, hue: float) -> str:
     red, green, blue = (round(255 * v) for v in colorsys.hsv_to_rgb(hue, 0.8, 0.9))
     colour = f"#{red:02x}{green:02x}{blue:02x}"
-    return f'<Label value={quoteattr(name, _LINE_ENDS)} background="{colour}"/>'
+    return f'<Label value={quoteattr(name, LINE_ENDS)} background="{colour}"/>'

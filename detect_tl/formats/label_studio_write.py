@@ -23,7 +23,7 @@ from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Box, Mask, PolygonMask, Ring, Size, mask_box, ring_area
 from detect_tl.core.masks import draw_mask
 from detect_tl.core.model_spec import Task
-from detect_tl.formats import finite
+from detect_tl.formats import finite, supercategories
 from detect_tl.formats.finite import finite_only
 from detect_tl.formats.label_studio_config import (
     BRUSHES,
@@ -34,6 +34,7 @@ from detect_tl.formats.label_studio_config import (
 )
 from detect_tl.formats.label_studio_region import ATTRIBUTES, CROWD, META
 from detect_tl.formats.label_studio_rle import encode_brush
+from detect_tl.formats.supercategories import count_supercategories
 
 # Pixels; less is rounding.
 _SAME_BOX = 1e-3
@@ -47,7 +48,7 @@ LOSSES = {
     "label-studio-boxes": "a region with an outline has no box beside it; it gets that of the"
     " outline",
     "label-studio-not-finite": finite.LOSS,
-    "label-studio-supercategories": "a label has no supercategory",
+    "label-studio-supercategories": supercategories.LOSS,
 }
 
 
@@ -57,9 +58,7 @@ def write(dataset: Dataset, folder: Path, report: Report, task: Task) -> None:
     Images lie at `folder/images/<split>/<name>`; tasks name them for a local storage.
     """
     del task  # boxes and outlines are both kept, whatever is trained
-    supercategories = sum(bool(category.supercategory) for category in dataset.categories)
-    if supercategories:
-        report.lost["label-studio-supercategories"] += supercategories
+    count_supercategories(dataset, "label-studio-supercategories", report)
     base = folder / "label-studio"
     for split in SPLITS:
         samples = dataset.in_split(split)

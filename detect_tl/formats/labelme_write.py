@@ -29,9 +29,10 @@ from detect_tl.core.geometry import (
 )
 from detect_tl.core.masks import draw_mask
 from detect_tl.core.model_spec import Task
-from detect_tl.formats import finite
+from detect_tl.formats import finite, supercategories
 from detect_tl.formats.finite import finite_only
 from detect_tl.formats.labelme_shape import ATTRIBUTES, CROWD, has_area
+from detect_tl.formats.supercategories import count_supercategories
 
 # The release whose files these are; LabelMe writes its own number when it saves one.
 VERSION = "5.5.0"
@@ -43,7 +44,7 @@ LOSSES = {
     "labelme-empty-outlines": "a mask without area has no outline; its box is kept",
     "labelme-boxes": "a shape with an outline has no box beside it; it gets that of the outline",
     "labelme-not-finite": finite.LOSS,
-    "labelme-supercategories": "a class has no supercategory",
+    "labelme-supercategories": supercategories.LOSS,
 }
 
 
@@ -54,9 +55,7 @@ def write(dataset: Dataset, folder: Path, report: Report, task: Task) -> None:
     """
     del task  # boxes and outlines are both kept, whatever is trained
     base = folder / "labelme"
-    above = sum(bool(category.supercategory) for category in dataset.categories)
-    if above:
-        report.lost["labelme-supercategories"] += above
+    count_supercategories(dataset, "labelme-supercategories", report)
     for sample in dataset.samples:
         path = base / str(sample.split) / f"{sample.image.stem}.json"
         write_json(path, _document(sample, dataset.names, path.parent, report))

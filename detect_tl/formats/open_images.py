@@ -92,7 +92,7 @@ def _named(gather: Gatherer, index: CategoryIndex, names: Mapping[str, str]) -> 
     nameless = alphabetical(code for code in codes if code not in names)
     if nameless:
         text = f"{len(nameless)} classes have no name, such as {nameless[0]}; called by their codes"
-        gather.report.add("open-images.no-names", "warning", text, gather.source.path)
+        gather.report.add("openimages.no-names", "warning", text, gather.source.path)
     order = [code for code in names if code in used] + nameless
     dataset = gather.dataset(index, order)
     shared = Counter(names.get(code, code) for code in order)
@@ -139,7 +139,7 @@ class _Reading:
                 short = isinstance(error, IndexError)
                 text = f"it has {len(cells)} columns, not {len(header)}" if short else str(error)
                 self.gather.report.lost["objects-unreadable"] += 1
-                code = "open-images.bad-row"
+                code = "openimages.bad-row"
                 self.gather.report.add(code, "error", f"the row is lost: {text}", path, line)
         return table
 

@@ -68,7 +68,7 @@ class Masks:
 
     def _lose(self, table: Path, line: int, text: str, what: str) -> None:
         self._gather.report.lost[what] += 1
-        self._gather.report.add("open-images.bad-mask", "error", text, table, line)
+        self._gather.report.add("openimages.bad-mask", "error", text, table, line)
 
     def attach(self, found: BoxesOfImage, size: Size, index: CategoryIndex) -> list[Instance]:
         """Give the boxes of an image, in pixels, their masks; return objects that have no box."""
@@ -119,7 +119,7 @@ class Masks:
         for table, names in self._missing.items():
             self._gather.report.lost["masks"] += len(names)
             text = f"{len(names)} masks are not in the folder, such as {names[0]!r}; boxes are kept"
-            self._gather.report.add("open-images.no-mask", "warning", text, table)
+            self._gather.report.add("openimages.no-mask", "warning", text, table)
 
 
 def _draw(path: Path, size: Size) -> RleMask:

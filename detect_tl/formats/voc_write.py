@@ -19,9 +19,10 @@ from detect_tl.core.dataset import SPLITS, Dataset, Instance, Json, Sample
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Box, Ring, Size
 from detect_tl.core.model_spec import Task
-from detect_tl.formats import finite
+from detect_tl.formats import finite, supercategories
 from detect_tl.formats.finite import finite_only
 from detect_tl.formats.single_outline import outline_losses, single_outline
+from detect_tl.formats.supercategories import count_supercategories
 from detect_tl.formats.voc_palette import palette
 
 FLAGS = ("difficult", "truncated", "occluded")
@@ -31,7 +32,7 @@ CROWD = "iscrowd"
 LOSSES = {
     **outline_losses("voc", "an object"),
     "voc-not-finite": finite.LOSS,
-    "voc-supercategories": "a class has no supercategory",
+    "voc-supercategories": supercategories.LOSS,
     "voc-attribute-types": "values are written as text, without the spaces around them",
     "voc-characters": "control characters, which XML cannot hold, are written as U+FFFD",
 }
@@ -48,9 +49,7 @@ def write(dataset: Dataset, folder: Path, report: Report, task: Task) -> None:
     """
     del task  # boxes and outlines are both kept, whatever is trained
     base = folder / "voc"
-    above = sum(bool(category.supercategory) for category in dataset.categories)
-    if above:
-        report.lost["voc-supercategories"] += above
+    count_supercategories(dataset, "voc-supercategories", report)
     stems = Counter(sample.image.stem for sample in dataset.samples)
     lists: dict[str, list[str]] = {}
     for sample in dataset.samples:

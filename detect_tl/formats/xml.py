@@ -11,6 +11,9 @@ from xml.sax.handler import ContentHandler
 
 from detect_tl.core.errors import DataError
 
+# A parser turns line ends and tabs into others, unless they are written as numbers.
+LINE_ENDS = {"\n": "&#10;", "\r": "&#13;", "\t": "&#9;"}
+
 # Without one of these a document cannot declare an entity, in any encoding of this kind.
 _DECLARES = b"<!"
 _ENCODING = re.compile(rb"""\s*<\?xml[^>]*encoding=["']([\w.-]+)["']""")

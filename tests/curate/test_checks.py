@@ -26,6 +26,7 @@ from detect_tl.curate.checks import (
 from detect_tl.curate.checks.base import Note, check
 from detect_tl.curate.checks.run import run_check
 from detect_tl.curate.checks.snapshot import Snapshot, snapshot_of
+from detect_tl.formats.base import format_names
 from tests.formats.makers import image
 from tests.formats.worlds import World, worlds
 
@@ -65,16 +66,17 @@ def test_every_threshold_belongs_to_a_check() -> None:
     assert used == set(Limits.__dataclass_fields__)
 
 
-def test_what_readers_notice_is_explained(repository: Path) -> None:
-    areas = "annotation|box|class|image|mask|split"
+def test_what_readers_notice_can_be_chosen_and_is_explained(repository: Path) -> None:
+    """Under the name of a format, or under an id that is listed with what comes of it."""
     written = {
         code
         for path in (repository / "detect_tl" / "formats").rglob("*.py")
-        for code in re.findall(rf'"((?:{areas})\.[a-z-]+)"', path.read_text("utf-8"))
+        for code in re.findall(r'"([a-z][a-z-]*\.[a-z][a-z-]+)"', path.read_text("utf-8"))
+        if not re.search(r"\.(jpg|png|json|txt|xml|yaml|csv|names|ini|jsonl)$", code)
     }
-    assert written
-    unknown = {code for code in written if not consequence_of(code)}
-    assert not {code for code in unknown if not re.search(r"\.(jpg|png|json|txt|xml)$", code)}
+    assert {"voc.bad-object", "source.link-out", "image.missing"} <= written
+    of_formats = {code for code in written if code.partition(".")[0] in format_names()}
+    assert {code for code in written - of_formats if not consequence_of(code)} == set()
 
 
 @pytest.mark.parametrize(

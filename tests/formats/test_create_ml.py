@@ -67,7 +67,7 @@ def test_fractions_are_recognised_and_said(tmp_path: Path) -> None:
     (item,) = result.dataset.instances()
     assert item.box == pytest.approx((40, 20, 60, 60))
     assert result.report.changed == {"objects-given-as-fractions": 1}
-    assert result.report.count("create-ml.fractions") == 1
+    assert result.report.count("createml.fractions") == 1
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_classes_without_a_name_or_with_the_same(tmp_path: Path) -> None:
     boxes(tmp_path, *(f"a,{PLAIN}".replace("/m/cat", label) for label in labels))
     result = read(tmp_path)
     assert result.dataset.names == ["Bat (/m/bat)", "Bat (/m/animal)", "/m/zebra"]
-    assert result.report.count("open-images.no-names") == 1
+    assert result.report.count("openimages.no-names") == 1
     assert [i.category for i in result.dataset.instances()] == [1, 0, 2]
 
 
@@ -133,10 +133,10 @@ def test_masks_without_a_box_or_without_a_picture(tmp_path: Path) -> None:
     assert [(i.box, i.mask is None) for i in a.instances][1:] == [(Box(0, 0, 100, 80), True)]
     assert [(i.box, i.mask is None) for i in b.instances] == [(Box(0, 0, 50, 80), False)]
     assert result.report.lost == {"masks": 2, "images": 1, "objects-without-image": 1}
-    (shape,) = (f for f in result.report.findings if f.code == "open-images.bad-mask")
+    (shape,) = (f for f in result.report.findings if f.code == "openimages.bad-mask")
     assert "it is 20x8, its image 100x80" in shape.message
     assert shape.line == 2
-    assert result.report.count("open-images.no-mask") == 1
+    assert result.report.count("openimages.no-mask") == 1
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,31 @@ CHECKS = (
         "Ids of classes in the source that are not 0, 1, 2, …",
         "None here, classes are matched by name; programs that go by the number mix them up.",
     ),
+    Check("source.closed", "error", "A folder that may not be opened", _LOST),
+    Check(
+        "source.link-out",
+        "warning",
+        "Links that lead out of the source",
+        "What lies behind them is not read; --follow-links reads it.",
+    ),
+    Check(
+        "source.odd-file",
+        "info",
+        "Neither a file nor a folder, but a pipe or a device",
+        "It is left out.",
+    ),
+    Check(
+        "source.stray-file",
+        "info",
+        "Annotations of another format that describe none of the images",
+        "They are left out.",
+    ),
+    Check(
+        "source.united",
+        "info",
+        "Folders of several formats, read as one data set",
+        "None, if classes of the same name mean the same in all of them.",
+    ),
     Check(
         "split.overlap",
         "warning",
