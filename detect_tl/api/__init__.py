@@ -7,7 +7,7 @@ loads nothing heavy. Errors are those of `detect_tl.core.errors`.
 from detect_tl.api.augmentation import augment_list, augment_preview, augment_show
 from detect_tl.api.checking import check, check_list
 from detect_tl.api.curation import filter, merge, repair, split  # noqa: A004
-from detect_tl.api.data import convert, formats
+from detect_tl.api.data import convert, formats, formats_of
 from detect_tl.api.demo import quickstart
 from detect_tl.api.evaluation import evaluate
 from detect_tl.api.exporting import export
@@ -29,6 +29,7 @@ __all__ = [
     "export",
     "filter",
     "formats",
+    "formats_of",
     "merge",
     "predict",
     "quickstart",

@@ -76,6 +76,29 @@ def formats(*names: str) -> FormatsResult:
 
 
 @dataclass(frozen=True, slots=True)
+class FormatOfResult:
+    """The format that annotations are in, "+" between several; why this one, and no other."""
+
+    data: Path
+    format: str
+    explanation: str
+
+    def as_json(self) -> dict[str, Any]:
+        return {"data": str(self.data), "format": self.format, "explanation": self.explanation}
+
+
+def formats_of(data: Path, **reading: Unpack[Reading]) -> FormatOfResult:
+    """Say which format annotations are in, from a look at the ends of files.
+
+    Raises DataError when it is none, or several that describe the same images.
+    """
+    from detect_tl.formats.detect import explain
+    from detect_tl.formats.options import ReadOptions
+
+    return FormatOfResult(Path(data), *explain(Path(data), options=ReadOptions(**reading)))
+
+
+@dataclass(frozen=True, slots=True)
 class ConvertResult:
     """The dataset folder that was written.
 

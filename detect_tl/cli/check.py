@@ -10,7 +10,7 @@ import click
 
 from detect_tl import api
 from detect_tl.api.checking import CheckListResult, CheckResult, Group
-from detect_tl.cli.describe import counts_table
+from detect_tl.cli.describe import chosen, counts_table
 from detect_tl.cli.options import PATH, reading_options, verb
 from detect_tl.cli.output import Output, Piece, Table, pass_output
 from detect_tl.cli.params import CommaList
@@ -88,7 +88,7 @@ def command(
 
 
 def _describe(result: CheckResult) -> Iterator[Piece]:
-    yield f"{result.data}: {result.explanation}"
+    yield f"{result.data}: {chosen(result.explanation)}"
     yield counts_table(result.classes)
     for group in result.groups():
         yield from _grouped(group, result.data)

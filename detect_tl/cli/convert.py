@@ -10,7 +10,7 @@ import click
 
 from detect_tl import api
 from detect_tl.api.data import ConvertResult
-from detect_tl.cli.describe import count_lines, counts_table, findings_lines
+from detect_tl.cli.describe import chosen, count_lines, counts_table, findings_lines
 from detect_tl.cli.options import (
     PATH,
     group_option,
@@ -51,7 +51,7 @@ def command(console: Output, source: Path, destination: Path, **options: Any) ->
 
 
 def _describe(result: ConvertResult) -> Iterator[Piece]:
-    yield result.explanation
+    yield chosen(result.explanation)
     yield from findings_lines(result.report, ("error", "warning"))
     yield counts_table(result.classes)
     yield from count_lines(result.report)

@@ -11,6 +11,11 @@ from detect_tl.core.findings import Report, Severity
 _MOST_EXAMPLES = 3
 
 
+def chosen(explanation: str) -> str:
+    """What a source was taken for; why for nothing else, `formats --of` and `--json` say."""
+    return explanation.partition(";\nnot ")[0]
+
+
 def counts_table(objects: Mapping[str, int]) -> Table:
     """Number of objects by class."""
     rows = [(name, str(count)) for name, count in objects.items()]
@@ -52,7 +57,7 @@ def folder_lines(written: FolderResult) -> Iterator[Piece]:
 
 def folder_pieces(written: FolderResult) -> Iterator[Piece]:
     """All that is to be said of a dataset folder that was written."""
-    yield written.explanation
+    yield chosen(written.explanation)
     yield from findings_lines(written.report, ("error", "warning"))
     yield counts_table(written.classes)
     yield from count_lines(written.report)

@@ -17,7 +17,9 @@ from detect_tl.formats.options import RECOGNISE, ReadOptions
 from detect_tl.formats.prepared import is_prepared
 from detect_tl.formats.source import Source
 
-__all__ = ["Choice", "ReadResult", "choose", "is_prepared", "read_dataset"]
+__all__ = ["Choice", "ReadResult", "choose", "explain", "is_prepared", "read_dataset"]
+
+_PREPARED = f"{prepared.NAME}: it has {prepared.PROVENANCE} and annotations/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +106,7 @@ def read_dataset(
     if not options.chooses and is_prepared(path):
         dataset = prepared.read_prepared(path, report)
         files = tuple(prepared.annotation_files(path))
-        explanation = f"{prepared.NAME}: it has {prepared.PROVENANCE} and annotations/"
-        result = ReadResult(dataset, report, "prepared", explanation, files, path)
+        result = ReadResult(dataset, report, "prepared", _PREPARED, files, path)
     else:
         source = Source(path, options)
         source.walk.report(report)
@@ -116,6 +117,17 @@ def read_dataset(
         )
     _refuse_empty(result, path)
     return result
+
+
+def explain(path: Path, *, options: ReadOptions = RECOGNISE) -> tuple[str, str]:
+    """The name of the format that a source is in, and why this one and none of the others.
+
+    Looks at the ends of files only; raises as `read_dataset` does where it cannot decide.
+    """
+    if not options.chooses and is_prepared(path):
+        return "prepared", _PREPARED
+    choice = choose(Source(path, options))
+    return choice.name, choice.explanation
 
 
 def _read(choice: Choice, source: Source, report: Report) -> Dataset:

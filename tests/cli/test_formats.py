@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from detect_tl.formats.base import load_formats
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, refused
 from tests.conftest import ROOT
 
 
@@ -35,6 +36,29 @@ def test_one_by_name(run: Run) -> None:
     wrong = run("formats", "vocc")
     assert wrong.exit_code == 2
     assert "'voc'" in wrong.stderr
+
+
+def test_which_of_them_a_folder_is_in(run: Run, pictures: Path) -> None:
+    """In full on demand; a command that reads says only what it takes the folder for."""
+    why = "Pascal VOC: 10 .xml files with an <annotation> root"
+    told = run("formats", "--of", pictures)
+    assert told.exit_code == 0
+    assert told.stdout.startswith(f"{why};\nnot ")
+    assert all(f.title in told.stdout for f in load_formats())
+    document = json.loads(run("formats", "--of", pictures, "--json").stdout)
+    assert document["format"] == "voc"
+    assert document["explanation"] == told.stdout.rstrip()
+    short = run("convert", pictures, pictures.parent / "out", "-q").stdout
+    assert short.startswith(f"{why}\n")
+    assert "not COCO" not in short
+    assert run("check", pictures, "-q").stdout.startswith(f"{pictures}: {why}\n")
+    made = run("formats", "--of", pictures.parent / "out")
+    assert made.stdout.startswith("detect-tl dataset folder: ")
+
+
+def test_what_is_in_no_format_has_no_name(run: Run, tmp_path: Path) -> None:
+    refused(run("formats", "--of", tmp_path), 3, "no annotations found")
+    refused(run("formats", "voc", "--of", tmp_path), 2, "beside --of")
 
 
 def test_the_readme_names_every_format() -> None:
