@@ -165,7 +165,16 @@ class CocoFile:
                 self.report.lost["images"] += 1
                 text = f"image id {record['id']!r} is used twice; {name!r} is lost"
                 self.report.add("coco.duplicate-id", "error", text, self.path)
+        self._say_not_exhaustive(found.values())
         return found
+
+    def _say_not_exhaustive(self, images: Iterable[_Record]) -> None:
+        """LVIS names classes of which an image shows more objects than are annotated."""
+        count = sum(bool(record.get("not_exhaustive_category_ids")) for record in images)
+        if count:
+            self.report.lost["lists-of-classes-not-exhaustive"] += count
+            text = f"on {count} images not every object of some classes is annotated"
+            self.report.add("annotation.not-exhaustive", "info", text, self.path)
 
     def _say_strangers(self, strangers: Counter[Any]) -> None:
         for image_id, count in strangers.items():

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -277,3 +278,28 @@ def test_text_and_number_may_be_two_images(tmp_path: Path) -> None:
     result = read(tmp_path)
     assert [len(s.instances) for s in result.dataset.samples] == [1, 1]
     assert result.report.lost["objects-without-image"] == 1
+
+
+def test_lvis_names_images_by_address_and_says_where_objects_are_missing(tmp_path: Path) -> None:
+    for split in ("train2017", "val2017"):
+        image(tmp_path / split / f"{split}.jpg")
+    address = "http://images.example.org/train2017/train2017.jpg"
+    record = {
+        "id": 7,
+        "coco_url": address,
+        "width": 100,
+        "height": 80,
+        "neg_category_ids": [2],
+        "not_exhaustive_category_ids": [1],
+    }
+    categories = [{"id": 1, "name": "cat", "frequency": "c", "synonyms": ["kitty"]}]
+    annotations = [item(7, segmentation=[[10, 20, 40, 20, 40, 60]])]
+    path = tmp_path / "lvis_v1_val.json"
+    text(
+        path, json.dumps({"images": [record], "annotations": annotations, "categories": categories})
+    )
+    result = read(tmp_path)
+    (sample,) = result.dataset.samples
+    assert (sample.image.name, sample.split, len(sample.instances)) == ("train2017.jpg", "val", 1)
+    assert result.report.lost["lists-of-classes-not-exhaustive"] == 1
+    assert [f.code for f in result.report.of("info")].count("annotation.not-exhaustive") == 1

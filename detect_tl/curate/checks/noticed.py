@@ -16,6 +16,12 @@ CHECKS = (
         "A file called like an image that holds no annotation of the format",
         "Its objects are lost to training and evaluation.",
     ),
+    Check(
+        "annotation.not-exhaustive",
+        "info",
+        "Images of which the source says that objects of a class are missing (LVIS)",
+        "Training takes them for background, and scores count them as false alarms.",
+    ),
     Check("annotation.unreadable", "error", "An annotation file that cannot be read", _LOST),
     Check(
         "image.ambiguous", "error", "An annotation whose image may be one of several files", _LOST
