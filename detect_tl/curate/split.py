@@ -37,7 +37,8 @@ class SplitPlan:
 
     def apply(self, dataset: Dataset) -> Dataset:
         samples = zip(dataset.samples, self.splits, strict=True)
-        return replace(dataset, samples=tuple(replace(s, split=split) for s, split in samples))
+        divided = (s if s.split == split else replace(s, split=split) for s, split in samples)
+        return replace(dataset, samples=tuple(divided))
 
 
 def plan_split(
