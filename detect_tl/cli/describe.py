@@ -37,15 +37,17 @@ def findings_lines(
 
 
 def count_lines(report: Report) -> Iterator[Piece]:
-    """What was read, changed and lost, a line for each."""
-    for title, counts in (
-        ("read", report.read),
-        ("changed", report.changed),
-        ("lost", report.lost),
-    ):
+    """What was read, changed and lost, a line for each; with the reason where writing lost it."""
+    from detect_tl.formats.base import reasons_of
+
+    reasons = reasons_of(report.lost)
+    lost = {name: count for name, count in report.lost.items() if name not in reasons}
+    for title, counts in (("read", report.read), ("changed", report.changed), ("lost", lost)):
         if counts:
             listed = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
             yield f"{title}: {listed}"
+    for name, reason in sorted(reasons.items()):
+        yield f"lost: {name} {report.lost[name]} ({reason})"
 
 
 def folder_lines(written: FolderResult) -> Iterator[Piece]:

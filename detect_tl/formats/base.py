@@ -74,6 +74,17 @@ def load_format(name: str) -> Format:
     return loaded
 
 
+def reasons_of(losses: Iterable[str]) -> dict[str, str]:
+    """Why something got lost in writing, by the name under which it is counted: "yolo-crowds".
+
+    What no format on offer declares, such as the losses of reading, is left out.
+    """
+    counted = list(losses)
+    writers = [n for n in format_names() if any(name.startswith(f"{n}-") for name in counted)]
+    declared = {k: text for n in writers for k, text in load_format(n).losses.items()}
+    return {name: declared[name] for name in counted if name in declared}
+
+
 def load_formats(names: Iterable[str] | None = None) -> list[Format]:
     """Load the formats of these names, or all of them."""
     return [load_format(name) for name in (format_names() if names is None else names)]

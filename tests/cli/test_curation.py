@@ -155,6 +155,16 @@ def test_merge_unites(run: Run, pictures: Path, tmp_path: Path) -> None:
     assert not three.exists()
 
 
+def test_what_writing_loses_is_told_with_the_reason(run: Run, tmp_path: Path) -> None:
+    """It is counted under a name that a newcomer cannot know."""
+    pictures = voc_folder(tmp_path / "pictures", 6)
+    path = pictures / "v0.xml"
+    path.write_text(path.read_text().replace("</name>", "</name><difficult>1</difficult>"))
+    lines = run("convert", pictures, tmp_path / "out").stdout.splitlines()
+    assert "lost: yolo-attributes 1 (a row has no attributes)" in lines
+    assert sum(line.startswith("lost: ") for line in lines) == 1
+
+
 def test_filter_keeps_a_part(run: Run, tmp_path: Path) -> None:
     pictures = voc_folder(tmp_path / "pictures", 6)
     path = pictures / "v0.xml"
@@ -164,7 +174,8 @@ def test_filter_keeps_a_part(run: Run, tmp_path: Path) -> None:
     assert document["objects_per_class"] == {"dog": 1}
     assert document["report"]["lost"]["images-without-objects"] == 5
     result = run("filter", pictures, tmp_path / "two", "--drop-images", "v1.jpg")
-    assert "lost: images-of-dropped-names 1, objects-on-images-left-out 1" in result.stdout
+    lines = result.stdout.splitlines()
+    assert "lost: images-of-dropped-names 1, objects-on-images-left-out 1" in lines
     refused(run("filter", pictures, tmp_path / "three"), 2, "nothing to filter by")
     refused(run("filter", pictures, tmp_path / "three", "--classes", "cta"), 2, "Did you mean")
     refused(run("filter", pictures, tmp_path / "three", "--split", "dev"), 2, "'dev' is not one")

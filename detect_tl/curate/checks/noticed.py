@@ -30,7 +30,7 @@ CHECKS = (
         "image.name-mismatch",
         "warning",
         "An annotation that does not give its image the name it has",
-        "None, if the right one was found; a program that goes by the name finds none.",
+        "Harmless here if it is the right one; other programs go by the name and find none.",
     ),
     Check(
         "image.size-mismatch",
@@ -42,7 +42,7 @@ CHECKS = (
         "image.exif-rotated",
         "info",
         "An image stored turned, with its objects drawn on the picture as stored",
-        "None here, for the coordinates were turned; other programs get them wrong.",
+        "Harmless here, for the coordinates were turned; other programs get them wrong.",
     ),
     Check(
         "image.described-twice",
@@ -60,7 +60,7 @@ CHECKS = (
         "image.embedded-differs",
         "info",
         "An image whose copy inside the annotation has other bytes",
-        "None, if both show the same; the file is used.",
+        "Harmless if both show the same; the file is used.",
     ),
     Check(
         "image.unlisted",
@@ -78,7 +78,7 @@ CHECKS = (
         "class.id-gaps",
         "info",
         "Ids of classes in the source that are not 0, 1, 2, …",
-        "None here, classes are matched by name; programs that go by the number mix them up.",
+        "Harmless here, classes are matched by name; programs that go by the number mix them up.",
     ),
     Check("source.closed", "error", "A folder that may not be opened", _LOST),
     Check(
@@ -103,7 +103,7 @@ CHECKS = (
         "source.united",
         "info",
         "Folders of several formats, read as one data set",
-        "None, if classes of the same name mean the same in all of them.",
+        "Harmless if classes of the same name mean the same in all of them.",
     ),
     Check(
         "split.overlap",
