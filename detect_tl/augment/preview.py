@@ -15,6 +15,7 @@ from detect_tl.core.geometry import Size
 from detect_tl.core.images import read_image
 from detect_tl.core.pages import choose_pictures, drawings, embedded_jpeg, write_page
 from detect_tl.core.progress import Progress, Silent, track
+from detect_tl.core.words import counted
 
 _TEMPLATE = Path(__file__).parent / "templates" / "preview.html.j2"
 _MOST_LABELS = 12
@@ -129,7 +130,7 @@ def _values(preview: Preview) -> dict[str, Any]:
 
 
 def _title(view: Augmented) -> str:
-    objects = f"{len(view.instances)} object{'' if len(view.instances) == 1 else 's'}"
+    objects = counted(len(view.instances), "object")
     return f"{objects}, {view.dropped} dropped" if view.dropped else objects
 
 

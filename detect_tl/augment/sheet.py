@@ -10,11 +10,12 @@ from detect_tl.augment.pipeline import Augmented
 from detect_tl.augment.preview import Preview
 from detect_tl.core.files import atomic_path
 from detect_tl.core.geometry import Size
-from detect_tl.core.images import Image
+from detect_tl.core.images import Image, write_image
 from detect_tl.core.lettering import Colour, font
 from detect_tl.core.masks import draw_mask
 from detect_tl.core.objects import Instance
-from detect_tl.core.pages import class_colour
+from detect_tl.core.pages import class_bgr
+from detect_tl.core.words import counted
 
 _CELL = 360
 _GAP = 10
@@ -26,14 +27,12 @@ _BACK, _INK, _SOFT = (24, 20, 17), (239, 235, 232), (175, 163, 152)
 
 def write_sheet(path: Path, preview: Preview) -> None:
     """Draw all rows below one another and write the picture, whole or not at all."""
-    import cv2
-
     rows = [[_cell(shown) for shown in (row.original, *row.views)] for row in preview.rows]
     columns = max(map(len, rows))
     width = columns * (_CELL + _GAP) + _GAP
     heights = [max(cell.shape[0] for cell in row) for row in rows]
     used = {item.category for row in preview.rows for item in row.original.instances}
-    legend = [(preview.names[k], _bgr(k)) for k in sorted(used)]
+    legend = [(preview.names[k], class_bgr(k)) for k in sorted(used)]
     top = 2 * _LINE + _GAP
     sheet = np.full((top + sum(h + _LINE + _GAP for h in heights), width, 3), _BACK, np.uint8)
     words: list[tuple[str, int, int, Colour]] = []
@@ -42,7 +41,7 @@ def write_sheet(path: Path, preview: Preview) -> None:
     words += _legend(legend, width)
     y = top
     for row, cells, height in zip(preview.rows, rows, heights, strict=True):
-        gone = f" · {row.dropped} object{'' if row.dropped == 1 else 's'} pushed out"
+        gone = f" · {counted(row.dropped, 'object')} pushed out"
         said = row.name + (gone if row.dropped else "")
         words.append((said, _GAP, y, _SOFT))
         for column, cell in enumerate(cells):
@@ -51,9 +50,7 @@ def write_sheet(path: Path, preview: Preview) -> None:
         y += height + _LINE + _GAP
     sheet = _written(sheet, words)
     with atomic_path(path) as scratch:
-        done, data = cv2.imencode(path.suffix.lower(), sheet)
-        assert done, "a picture of 8-bit BGR can be encoded"
-        scratch.write_bytes(data.tobytes())
+        write_image(scratch, sheet)
 
 
 def _legend(legend: list[tuple[str, Colour]], width: int) -> list[tuple[str, int, int, Colour]]:
@@ -85,7 +82,7 @@ def _cell(shown: Augmented) -> Image:
 def _draw(cell: Image, item: Instance, size: Size, scale: float) -> None:
     import cv2
 
-    colour = _bgr(item.category)
+    colour = class_bgr(item.category)
     if item.mask is not None:
         bitmap = cv2.resize(
             draw_mask(item.mask, size), cell.shape[1::-1], interpolation=cv2.INTER_LINEAR
@@ -99,11 +96,6 @@ def _draw(cell: Image, item: Instance, size: Size, scale: float) -> None:
     one = 1 << _FINE  # a line runs through the centres of the outermost pixels
     corners = (x1, y1), (x2 - one, y2 - one)
     cv2.rectangle(cell, *corners, colour, 1, cv2.LINE_AA, _FINE)
-
-
-def _bgr(category: int) -> Colour:
-    value = int(class_colour(category)[1:], 16)
-    return value & 255, value >> 8 & 255, value >> 16
 
 
 def _written(sheet: Image, words: list[tuple[str, int, int, Colour]]) -> Image:

@@ -16,6 +16,7 @@ from detect_tl.cli.output import Output, Piece, Table, pass_output
 from detect_tl.cli.params import CommaList
 from detect_tl.core.errors import UsageError
 from detect_tl.core.findings import Finding
+from detect_tl.core.words import counted
 
 _MOST_EXAMPLES = 3
 
@@ -92,14 +93,10 @@ def _describe(result: CheckResult) -> Iterator[Piece]:
     yield counts_table(result.classes)
     for group in result.groups():
         yield from _grouped(group, result.data)
-    seen = f"{_count(result.images, 'image')}, {_count(sum(result.classes.values()), 'object')}"
+    seen = f"{counted(result.images, 'image')}, {counted(sum(result.classes.values()), 'object')}"
     if result.page:
         yield f"report: {result.page}"
-    yield f"{seen}: {_count(result.errors, 'error')}, {_count(result.warnings, 'warning')}"
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+    yield f"{seen}: {counted(result.errors, 'error')}, {counted(result.warnings, 'warning')}"
 
 
 def _grouped(group: Group, data: Path) -> Iterator[Piece]:

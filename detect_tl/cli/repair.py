@@ -15,6 +15,7 @@ from detect_tl.cli.options import PATH, reading_options, verb, writing_options
 from detect_tl.cli.output import Output, Piece, pass_output
 from detect_tl.cli.params import NEW_NAMES
 from detect_tl.core.errors import UsageError
+from detect_tl.core.words import counted
 
 
 @verb(
@@ -63,7 +64,7 @@ def _describe(result: RepairResult) -> Iterator[Piece]:
     yield from findings_lines(result.read, ("error", "warning"))
     done = "mended" if result.written else "to be mended"
     total = len(result.mended.findings)
-    yield f"{total} {'finding' if total == 1 else 'findings'} {done}" + (":" if total else "")
+    yield f"{counted(total, 'finding')} {done}" + (":" if total else "")
     yield from findings_lines(result.mended)
     yield from count_lines(result.mended)
     left = len(result.left.findings)

@@ -15,6 +15,7 @@ from detect_tl.cli.options import PATH, reading_options, verb
 from detect_tl.cli.output import Output, Piece, pass_output
 from detect_tl.cli.params import CommaList
 from detect_tl.core.splits import SPLITS
+from detect_tl.core.words import counted
 
 
 @verb(
@@ -66,5 +67,5 @@ def command(console: Output, data: Path, **options: Any) -> None:
 
 def _describe(result: ShowResult) -> Iterator[Piece]:
     yield from findings_lines(result.report)
-    pictures = "1 picture" if result.shown == 1 else f"{result.shown} pictures"
+    pictures = counted(result.shown, "picture")
     yield f"{pictures}: {result.out}" if result.out else f"{pictures} shown"

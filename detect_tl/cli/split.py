@@ -22,6 +22,7 @@ from detect_tl.cli.options import (
 from detect_tl.cli.output import Output, Piece, Table, pass_output
 from detect_tl.cli.params import SPLIT_SIZES
 from detect_tl.core.errors import UsageError
+from detect_tl.core.words import counted
 
 if TYPE_CHECKING:
     from detect_tl.curate.balance import Balance
@@ -83,10 +84,9 @@ def _describe(result: SplitResult) -> Iterator[Piece]:
         worst = balance.worst
         if worst is not None:
             name, share = worst
-            objects = written.classes[name]
             yield (
                 f"classes are off the wanted shares by {balance.mean:.1%} on average, at most by "
-                f"{share:.1%} ({name}, {objects} object{'' if objects == 1 else 's'})"
+                f"{share:.1%} ({name}, {counted(written.classes[name], 'object')})"
             )
         yield from folder_lines(written)
 

@@ -17,7 +17,9 @@ from detect_tl.core.errors import DataError
 from detect_tl.core.geometry import Size
 
 _EXIF_ORIENTATION = 0x0112
-_EXIF_SIDEWAYS = frozenset({5, 6, 7, 8})
+SIDEWAYS = frozenset({5, 6, 7, 8})
+"""EXIF orientations of images that are stored on their side."""
+
 # A pipe that is called a.jpg must not make us wait for somebody to write into it.
 _READ = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 _HEAD = 4096
@@ -188,11 +190,11 @@ def _ask_pillow(path: Path) -> tuple[Size, int]:
             with Image.open(path) as image:
                 width, height = image.size
                 orientation = int(image.getexif().get(_EXIF_ORIENTATION, 1) or 1)
-                if image.format == "TIFF" and orientation in _EXIF_SIDEWAYS:
+                if image.format == "TIFF" and orientation in SIDEWAYS:
                     width, height = height, width  # Pillow turns the size of this format itself
     except UnidentifiedImageError as error:
         raise DataError("not an image, whatever its name says", path=path) from error
     except (Image.DecompressionBombError, OSError, ValueError, TypeError, SyntaxError) as error:
         raise DataError(f"not a readable image: {error}", path=path) from error
-    upright = Size(height, width) if orientation in _EXIF_SIDEWAYS else Size(width, height)
+    upright = Size(height, width) if orientation in SIDEWAYS else Size(width, height)
     return upright, orientation

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from detect_tl.core.errors import DataError
+from detect_tl.core.errors import DataError, MachineError
 
 Image = NDArray[np.uint8]
 """(height, width, 3) BGR, upright."""
@@ -29,3 +29,21 @@ def read_image(path: Path) -> Image:
     if image is None:
         raise DataError("is not an image that can be read", path=path)
     return np.asarray(image, np.uint8)
+
+
+def encode_image(image: Image, suffix: str) -> bytes:
+    """An image as a file of the kind that `suffix` names (".jpg").
+
+    Raises MachineError where OpenCV was built without that kind.
+    """
+    import cv2
+
+    done, data = cv2.imencode(suffix, image)
+    if not done:
+        raise MachineError(f"OpenCV cannot write {suffix} pictures", hint="Use .jpg or .png.")
+    return data.tobytes()
+
+
+def write_image(path: Path, image: Image) -> None:
+    """Write an image as its name says; raise MachineError as `encode_image` does."""
+    path.write_bytes(encode_image(image, path.suffix.lower()))

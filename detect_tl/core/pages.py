@@ -15,6 +15,7 @@ from detect_tl.core.dataset import Dataset, Instance, Sample, categories_of
 from detect_tl.core.files import atomic_path
 from detect_tl.core.geometry import Ring, RleMask, Size, box_ring, rle_to_bitmap
 from detect_tl.core.images import Image
+from detect_tl.core.lettering import Colour
 from detect_tl.core.masks import outline
 
 CLASS_COLOURS = (
@@ -29,6 +30,12 @@ _MOST_POINTS = 400  # of one ring; more cannot be seen
 def class_colour(category: int) -> str:
     """The colour of a class on every picture of a page."""
     return CLASS_COLOURS[category % len(CLASS_COLOURS)]
+
+
+def class_bgr(category: int) -> Colour:
+    """The same colour as OpenCV wants it."""
+    value = int(class_colour(category)[1:], 16)
+    return value & 255, value >> 8 & 255, value >> 16
 
 
 def svg_path(rings: Iterable[Ring]) -> str:

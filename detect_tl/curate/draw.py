@@ -13,7 +13,7 @@ from detect_tl.core.geometry import Mask, PolygonMask, Ring, Size, rle_to_bitmap
 from detect_tl.core.images import Image, read_image
 from detect_tl.core.lettering import Colour, label_area, put_label
 from detect_tl.core.masks import draw_mask, outline
-from detect_tl.core.pages import class_colour
+from detect_tl.core.pages import class_bgr
 
 _OPACITY = 0.4
 _HATCH = 12  # pixels between the lines over a crowd, on a picture of middle size
@@ -53,13 +53,7 @@ def _label(image: Image, items: Sequence[Instance], names: Sequence[str], scale:
         x1, y1, x2, y2 = label_area(image, text, corner, letters)
         if not taken[y1:y2, x1:x2].any():
             taken[y1:y2, x1:x2] = True
-            put_label(image, text, corner, letters, bgr(item.category))
-
-
-def bgr(category: int) -> Colour:
-    """The colour of a class, as OpenCV wants it."""
-    value = int(class_colour(category)[1:], 16)
-    return value & 255, value >> 8 & 255, value >> 16
+            put_label(image, text, corner, letters, class_bgr(item.category))
 
 
 def _middle(image: Image) -> float:
@@ -70,7 +64,7 @@ def _middle(image: Image) -> float:
 def _draw(image: Image, item: Instance, size: Size, scale: float) -> None:
     import cv2
 
-    colour, thick = bgr(item.category), max(round(_middle(image) * 0.003), 1)
+    colour, thick = class_bgr(item.category), max(round(_middle(image) * 0.003), 1)
     mask = item.mask
     if mask is not None:
         inside = _inside(mask, size, image)

@@ -8,12 +8,10 @@ from detect_tl.core.dataset import Sample
 from detect_tl.core.errors import DataError
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import RleMask, Size
-from detect_tl.core.image_header import read_header
-from detect_tl.curate.rules import ROUNDING, place_of
+from detect_tl.core.image_header import SIDEWAYS, read_header
+from detect_tl.curate.rules import only_fits_as_stored, place_of
 from detect_tl.formats.frame import Frame
 from detect_tl.formats.gather import extent_of, placed
-
-_SIDEWAYS = 5
 
 
 def turn_upright(sample: Sample, report: Report) -> Sample:
@@ -22,16 +20,14 @@ def turn_upright(sample: Sample, report: Report) -> Sample:
     Objects that fit both ways, or neither, stay as they are: there is no one right answer.
     """
     extent = extent_of(item.box for item in sample.instances)
+    if extent is None or not only_fits_as_stored(extent.x2, extent.y2, sample.size):
+        return sample
     w, h = sample.size
-    if extent is None or (extent.x2 <= w + ROUNDING and extent.y2 <= h + ROUNDING):
-        return sample
-    if extent.x2 > h + ROUNDING or extent.y2 > w + ROUNDING:
-        return sample
     masks = (item.mask for item in sample.instances)
     if any(isinstance(mask, RleMask) and mask.size != Size(h, w) for mask in masks):
         return sample
     orientation = _orientation(sample)
-    if orientation < _SIDEWAYS:
+    if orientation not in SIDEWAYS:
         return sample
     frame = Frame(sample.size, "turned", Size(h, w), orientation)
     turned = tuple(placed(item, frame) for item in sample.instances)

@@ -6,20 +6,12 @@ import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from detect_tl.core.files import IMAGE_SUFFIXES
 from detect_tl.core.findings import Report
 from detect_tl.core.image_header import read_header
 from detect_tl.curate.folder import ImageEdit
+from detect_tl.curate.rules import SUFFIXES
 
-# Extensions that say what a file of this kind is, the usual one first.
-_SUFFIXES = {
-    "JPEG": (".jpg", ".jpeg"),
-    "MPO": (".jpg", ".jpeg", ".mpo"),  # what some cameras make of a JPEG
-    "PNG": (".png",),
-    "BMP": (".bmp", ".dib"),
-    "WEBP": (".webp",),
-    "TIFF": (".tif", ".tiff", ".dng"),
-    "JPEG2000": (".jp2", ".j2k"),
-}
 _JPEG_END = b"\xff\xd9"
 # What a decoder would take for picture, were it still in need of some.
 _PADDINGS = (b"\x00" * 64, b"\x55" * 64)
@@ -56,8 +48,10 @@ def _kind(image: Path) -> str:
 
 def _right_suffix(image: Path, kind: str) -> str:
     """The extension it should have; "" when it has it, or when nobody knows."""
-    known = _SUFFIXES.get(kind, ())
-    return known[0] if known and image.suffix.lower() not in known else ""
+    known = SUFFIXES.get(kind, ())
+    right = not known or image.suffix.lower() in known
+    # Under its right name a GIF would be a video, and no image any more.
+    return "" if right or known[0] not in IMAGE_SUFFIXES else known[0]
 
 
 def _missing_end(image: Path) -> bytes:

@@ -22,6 +22,7 @@ from detect_tl.core.geometry import (
     mask_box,
     ring_area,
 )
+from detect_tl.core.words import counted
 from detect_tl.curate.mend_masks import MendedMask, valid_mask
 from detect_tl.curate.rules import (
     LEAST_OVERLAP,
@@ -158,19 +159,16 @@ def _mend_mask(mask: Mask | None, size: Size, rules: Rules, notes: _Notes) -> Ma
         return None
     mended = valid_mask(mask, size) if rules.thorough else _sound_mask(mask, size)
     if mended.crossing:
-        text = f"{_outlines(mended.crossing)} that crossed itself; made simple, of the same area"
+        many = counted(mended.crossing, "outline")
+        text = f"{many} that crossed itself; made simple, of the same area"
         notes.changed("outlines-made-simple", "mask.self-crossing", text)
     if mended.empty:
-        text = f"{_outlines(mended.empty)} without an area; dropped"
+        text = f"{counted(mended.empty, 'outline')} without an area; dropped"
         notes.changed("outlines-dropped", "mask.zero-area", text)
         notes.report.changed["outlines-dropped"] += mended.empty - 1
     if mended.outside:
         notes.report.changed["outlines-clipped"] += 1
     return mended.mask
-
-
-def _outlines(count: int) -> str:
-    return "1 outline" if count == 1 else f"{count} outlines"
 
 
 def _sound_mask(mask: PolygonMask, size: Size) -> MendedMask:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 
 from detect_tl.core.dataset import Sample
@@ -14,6 +15,17 @@ ROUNDING = 1.0
 LEAST_OVERLAP = 0.5
 # Ultralytics leaves out images with a side below this, pixels.
 LEAST_SIDE = 10
+# Extensions that say what a file is, by Pillow's name of its format, the usual one first.
+SUFFIXES: Mapping[str, tuple[str, ...]] = {
+    "BMP": (".bmp",),
+    "GIF": (".gif",),
+    "JPEG": (".jpg", ".jpeg", ".mpo"),
+    "JPEG2000": (".jp2",),
+    "MPO": (".jpg", ".jpeg", ".mpo"),  # what some cameras make of a JPEG
+    "PNG": (".png",),
+    "TIFF": (".tif", ".tiff", ".dng"),
+    "WEBP": (".webp",),
+}
 
 
 def box_of_polygons(mask: Mask | None) -> Box | None:
@@ -30,14 +42,21 @@ def overhang(box: Box, clipped: Box) -> float:
     return max(abs(a - b) for a, b in zip(box, clipped, strict=True))
 
 
+def only_fits_as_stored(
+    right: float, bottom: float, size: tuple[float, float], border: float = ROUNDING
+) -> bool:
+    """Whether what reaches so far leaves an upright image, and fits the one stored on its side.
+
+    size: width and height of the upright one; all in pixels.
+    """
+    w, h = size
+    leaves = right > w + border or bottom > h + border
+    return bool(leaves and right <= h + border and bottom <= w + border)
+
+
 def show(box: Box) -> str:
     """A box in a message: "[x1, y1, x2, y2]"."""
     return f"[{', '.join(f'{v:g}' for v in box)}]"
-
-
-def counted(number: int, thing: str) -> str:
-    """ "1 object", "2 objects"."""
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def place_of(sample: Sample) -> Path:

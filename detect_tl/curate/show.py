@@ -14,11 +14,12 @@ from detect_tl.core.dataset import Dataset, Sample, categories_of
 from detect_tl.core.errors import DataError, MachineError, UsageError, did_you_mean
 from detect_tl.core.files import atomic_folder, atomic_path
 from detect_tl.core.findings import Report
-from detect_tl.core.images import Image
+from detect_tl.core.images import Image, write_image
 from detect_tl.core.lettering import put_label
 from detect_tl.core.pages import choose_pictures
 from detect_tl.core.progress import Progress, Silent, track
 from detect_tl.core.screen import has_display
+from detect_tl.core.words import counted
 from detect_tl.curate.draw import draw_sample
 from detect_tl.curate.filter import is_called
 from detect_tl.curate.names import plan_names
@@ -102,7 +103,7 @@ def write_pictures(
     drawn = pictures(samples, names, report)
     with atomic_folder(folder) as scratch:
         for sample, image in track(progress or Silent(), drawn, "Drawing", len(samples)):
-            _encode(scratch / called[id(sample)], image)
+            write_image(scratch / called[id(sample)], image)
             written.append(folder / called[id(sample)])
     return written
 
@@ -137,7 +138,7 @@ def write_sheet(
             sheet[y : y + cell.shape[0], x : x + cell.shape[1]] = cell
         y += height + _GAP
     with atomic_path(path) as scratch:
-        _encode(scratch, sheet)
+        write_image(scratch, sheet)
     return len(cells)
 
 
@@ -187,16 +188,7 @@ def _cell(sample: Sample, image: Image) -> Image:
     cell = np.full((height + _CAPTION, _CELL, 3), _STRIPE, np.uint8)
     left = (_CELL - width) // 2
     cell[_CAPTION:, left : left + width] = image
-    objects = "1 object" if len(sample.instances) == 1 else f"{len(sample.instances)} objects"
+    objects = counted(len(sample.instances), "object")
     said = " · ".join(filter(None, (sample.image.name, sample.split, objects)))
     put_label(cell, said, (0, 0), 13, _STRIPE)
     return cell
-
-
-def _encode(path: Path, image: Image) -> None:
-    import cv2
-
-    done, data = cv2.imencode(path.suffix.lower(), image)
-    if not done:
-        raise UsageError(f"OpenCV cannot write {path.suffix} pictures", hint="Use .jpg or .png.")
-    path.write_bytes(data.tobytes())

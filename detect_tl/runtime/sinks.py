@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from detect_tl.core.detections import Detections
 from detect_tl.core.errors import MachineError
 from detect_tl.core.files import atomic_path, disk_errors
-from detect_tl.core.images import Image
+from detect_tl.core.images import write_image
 from detect_tl.core.screen import has_display
 from detect_tl.runtime.frames import Frame
 
@@ -80,7 +80,7 @@ def picture_folder(folder: Path, *, stills: bool) -> Iterator[Write]:
         target = folder / (_still_name(frame) if stills else numbered)
         with disk_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(_encoded(frame.image, target.suffix))
+            write_image(target, frame.image)
         return True
 
     yield write
@@ -127,17 +127,6 @@ def _require_display() -> None:
 def _still_name(frame: Frame) -> str:
     """The image's own name, as JPEG where OpenCV reads its kind but does not write it."""
     return frame.name if Path(frame.name).suffix.lower() in _WRITABLE else f"{frame.name}.jpg"
-
-
-def _encoded(image: Image, suffix: str) -> bytes:
-    import cv2
-
-    good, data = cv2.imencode(suffix, image)
-    if not good:
-        raise MachineError(
-            f"OpenCV cannot write {suffix} pictures", hint="Reinstall opencv-python."
-        )
-    return data.tobytes()
 
 
 def _run_lengths(mask: NDArray[np.bool_]) -> dict[str, Any]:

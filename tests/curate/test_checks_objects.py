@@ -16,7 +16,6 @@ from detect_tl.core.geometry import (
     PolygonMask,
     RleMask,
     Size,
-    bitmap_to_rle,
     box_iou,
     mask_box,
     ring,
@@ -24,7 +23,7 @@ from detect_tl.core.geometry import (
 )
 from detect_tl.core.masks import draw_mask
 from detect_tl.curate.checks import Limits, Selection, check_dataset
-from detect_tl.curate.checks.rings import Rings, box_of_runs
+from detect_tl.curate.checks.rings import Rings
 from tests.formats.worlds import SIZES, masks
 
 SIZE = Size(100, 80)
@@ -188,14 +187,6 @@ def test_rings_are_measured_as_each_alone(made: list[Mask], *, picked: bool) -> 
     assert {k: tuple(b) for k, b in zip(rows.tolist(), around.tolist(), strict=True)} == {
         k: pytest.approx(tuple(box)) for k, box in there.items()
     }
-
-
-@given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**20))
-@settings(max_examples=60, deadline=None)
-def test_the_box_of_runs_is_that_of_the_drawn_mask(width: int, height: int, bits: int) -> None:
-    drawn = np.asarray([bits >> k & 1 for k in range(width * height)], np.uint8)
-    mask = bitmap_to_rle(drawn.reshape(height, width))
-    assert box_of_runs(mask) == (tuple(mask_box(mask)) if drawn.any() else None)
 
 
 def test_rows_of_a_table_are_checked_like_objects() -> None:

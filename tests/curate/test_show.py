@@ -12,8 +12,9 @@ from detect_tl.core.dataset import Category, Dataset, Instance, Sample
 from detect_tl.core.errors import DataError, MachineError, UsageError
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Box, PolygonMask, RleMask, Size, box_ring
+from detect_tl.core.pages import class_bgr
 from detect_tl.curate import show as room
-from detect_tl.curate.draw import bgr, draw_sample
+from detect_tl.curate.draw import draw_sample
 from detect_tl.curate.show import Choice, choose, pictures, show_window, write_pictures, write_sheet
 from tests.formats.makers import image
 
@@ -39,7 +40,7 @@ def size_of(path: Path) -> tuple[int, int]:
 
 def is_class(pixel: np.ndarray, category: int) -> bool:
     """Whether a pixel has the colour of a class, but for the smoothing of lines."""
-    return bool(np.allclose(pixel, bgr(category), atol=25))
+    return bool(np.allclose(pixel, class_bgr(category), atol=25))
 
 
 def untouched(pixels: np.ndarray) -> bool:
@@ -60,7 +61,7 @@ def test_a_mask_is_tinted_and_its_hole_is_not(blank: Path) -> None:
     mask = PolygonMask((box_ring(outer),), (box_ring(inner),))
     found = drawn(blank, Instance(1, outer, mask))
     assert untouched(found[103:137, 123:177])
-    tint = np.asarray(bgr(1)) * 0.4 + GREY * 0.6
+    tint = np.asarray(class_bgr(1)) * 0.4 + GREY * 0.6
     assert np.allclose(found[70:90, 60:110], tint, atol=1)
 
 

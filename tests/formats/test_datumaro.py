@@ -160,7 +160,9 @@ def test_subsets_are_splits_and_default_is_none(tmp_path: Path) -> None:
     assert result.report.lost == {"images-not-listed": 1}
 
 
-@pytest.mark.parametrize("categories", [{"label": [1]}, {"label": {"other": 1}}, {"label": {"labels": {}}}])
+@pytest.mark.parametrize(
+    "categories", [{"label": [1]}, {"label": {"other": 1}}, {"label": {"labels": {}}}]
+)
 def test_a_file_without_labels_is_refused(tmp_path: Path, categories: Any) -> None:
     path = document(tmp_path / "annotations/a.json", {"categories": categories, "items": []})
     with pytest.raises(DataError, match="no list of labels") as caught:

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from detect_tl.core.words import counted
 from detect_tl.curate.checks.base import Need, Note, check
 from detect_tl.curate.checks.limits import Limits
 from detect_tl.curate.checks.snapshot import Snapshot
-from detect_tl.curate.rules import counted, place_of
+from detect_tl.curate.rules import place_of
 
 # Fewer annotated images are no crowd to stand out from.
 _LEAST_IMAGES = 20

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from detect_tl.core.words import counted
 from detect_tl.curate.checks.base import Note, check
 from detect_tl.curate.checks.limits import Limits
 from detect_tl.curate.checks.objects import notes_at
 from detect_tl.curate.checks.snapshot import Snapshot
 from detect_tl.curate.checks.spelling import one_letter_apart, singular
-from detect_tl.curate.rules import counted, variants
+from detect_tl.curate.rules import variants
 
 
 @check("class.unknown", "error", "Ultralytics drops the whole image, with all objects on it.")

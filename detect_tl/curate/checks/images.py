@@ -7,25 +7,15 @@ from collections.abc import Iterator
 import numpy as np
 
 from detect_tl.core.dataset import Sample
+from detect_tl.core.image_header import SIDEWAYS
+from detect_tl.core.words import counted
 from detect_tl.curate.checks.base import Need, Note, check
 from detect_tl.curate.checks.image_facts import Damage, ImageFacts
 from detect_tl.curate.checks.limits import Limits
 from detect_tl.curate.checks.snapshot import Snapshot
-from detect_tl.curate.rules import counted
+from detect_tl.curate.rules import SUFFIXES, only_fits_as_stored
 
-# Extensions under which a format is looked for, by Pillow's name of the format.
-_SUFFIXES = {
-    "BMP": {".bmp", ".dib"},
-    "GIF": {".gif"},
-    "JPEG": {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"},
-    "JPEG2000": {".jp2", ".j2k"},
-    "MPO": {".jpg", ".jpeg", ".jpe", ".mpo"},
-    "PNG": {".png"},
-    "TIFF": {".tif", ".tiff", ".dng"},
-    "WEBP": {".webp"},
-}
 _GREY = frozenset({"1", "L", "LA"})
-_SIDEWAYS = 5
 
 
 @check(
@@ -74,7 +64,7 @@ def extension_lies(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """A file whose extension names another format than its content."""
     del limits
     for sample, facts in _sound(snapshot):
-        known = _SUFFIXES.get(facts.format)
+        known = SUFFIXES.get(facts.format)
         if known is not None and sample.image.suffix.lower() not in known:
             text = f"is a {facts.format} file, called {sample.image.suffix or 'nothing'}"
             yield _note(text, sample)
@@ -83,7 +73,7 @@ def extension_lies(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
 @check(
     "image.exif-upright",
     "info",
-    "None here; a program that ignores EXIF shows the objects in the wrong place.",
+    "Harmless here; a program that ignores EXIF shows the objects in the wrong place.",
     need=Need.FILES,
 )
 def exif_upright(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
@@ -117,12 +107,10 @@ def exif_frame(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
 
 def _on_stored_frame(snapshot: Snapshot, place: int, border: float) -> bool:
     rows = slice(*snapshot.starts[place : place + 2])
-    if snapshot.facts[place].orientation < _SIDEWAYS or not len(snapshot.boxes[rows]):
+    if snapshot.facts[place].orientation not in SIDEWAYS or not len(snapshot.boxes[rows]):
         return False
-    w, h = snapshot.sizes[place]
-    right, bottom = snapshot.boxes[rows, 2:].max(axis=0)
-    leaves = right > w + border or bottom > h + border
-    return bool(leaves and right <= h + border and bottom <= w + border)
+    right, bottom = snapshot.boxes[rows, 2:].max(axis=0).tolist()
+    return only_fits_as_stored(right, bottom, snapshot.samples[place].size, border)
 
 
 @check(
@@ -219,7 +207,7 @@ def grey(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
 @check(
     "image.transparent",
     "info",
-    "None; transparency is dropped, and what it hid becomes visible.",
+    "Transparency is dropped, and what it hid becomes visible.",
     need=Need.FILES,
 )
 def transparent(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:

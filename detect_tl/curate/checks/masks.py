@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from detect_tl.core.columns import ranges
 from detect_tl.core.geometry import Box, RleMask
+from detect_tl.core.words import counted
 from detect_tl.curate.checks.base import Note, check
 from detect_tl.curate.checks.limits import Limits
 from detect_tl.curate.checks.objects import note_at
 from detect_tl.curate.checks.pairs import iou
 from detect_tl.curate.checks.rings import Index, Rings
 from detect_tl.curate.checks.snapshot import Snapshot
-from detect_tl.curate.rules import counted, show
+from detect_tl.curate.rules import show
 
 # Rings that one thread takes at once.
 _BLOCK = 20_000

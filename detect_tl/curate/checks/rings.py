@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detect_tl.core.columns import InstanceTable, ranges
-from detect_tl.core.geometry import PolygonMask, RleMask
+from detect_tl.core.geometry import Box, Mask, PolygonMask, RleMask, mask_box
 from detect_tl.curate.rules import box_of_polygons
 
 Index = NDArray[np.int64]
@@ -72,13 +72,13 @@ class Rings:
         filled = (spans > 0).all(axis=1)
         return rows[filled], found[filled]
 
-    def _others(self) -> list[tuple[int, tuple[float, ...]]]:
+    def _others(self) -> list[tuple[int, Box]]:
         """The boxes around masks that are not in the columns."""
-        found: list[tuple[int, tuple[float, ...]]] = []
+        found: list[tuple[int, Box]] = []
         for row, mask in sorted(self.table.others.items()):
-            box = box_of_runs(mask) if isinstance(mask, RleMask) else box_of_polygons(mask)
+            box = _box(mask)
             if box is not None:
-                found.append((row, tuple(box)))
+                found.append((row, box))
         return found
 
     def shapeless(self) -> list[tuple[int, PolygonMask]]:
@@ -87,18 +87,11 @@ class Rings:
         return [(row, mask) for row, mask in others if isinstance(mask, PolygonMask)]
 
 
-def box_of_runs(mask: RleMask) -> tuple[float, float, float, float] | None:
-    """The smallest box around run lengths, which are not drawn; None when nothing is set."""
-    runs = np.asarray(mask.counts, dtype=np.int64)
-    ends = np.cumsum(runs)[1::2]
-    starts = ends - runs[1::2]
-    starts, ends = starts[ends > starts], ends[ends > starts] - 1
-    height = mask.size.height
-    if not len(starts) or height <= 0:
+def _box(mask: Mask) -> Box | None:
+    """The smallest box around a mask; None when nothing is set, or it is damaged."""
+    if not isinstance(mask, RleMask):
+        return box_of_polygons(mask)
+    try:
+        return mask_box(mask)
+    except ValueError:
         return None
-    left, right = starts // height, ends // height
-    if (left != right).any():  # a run that goes on in the next column touches top and bottom
-        top, bottom = 0, height
-    else:
-        top, bottom = int((starts % height).min()), int((ends % height).max()) + 1
-    return float(left.min()), float(top), float(right.max() + 1), float(bottom)

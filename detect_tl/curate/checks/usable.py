@@ -9,7 +9,8 @@ from detect_tl.core.errors import DataError
 from detect_tl.core.findings import Finding, Report, Severity
 from detect_tl.core.image_header import read_header
 from detect_tl.core.progress import Progress, track
-from detect_tl.curate.rules import LEAST_SIDE, counted
+from detect_tl.core.words import counted
+from detect_tl.curate.rules import LEAST_SIDE
 
 
 def drop_unusable(dataset: Dataset, report: Report, progress: Progress) -> Dataset:
