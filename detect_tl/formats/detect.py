@@ -10,6 +10,7 @@ from detect_tl.core.dataset import Dataset
 from detect_tl.core.errors import DataError, MachineError, UsageError
 from detect_tl.core.files import IMAGE_SUFFIXES
 from detect_tl.core.findings import Report
+from detect_tl.core.words import counted
 from detect_tl.formats import prepared
 from detect_tl.formats.base import Format, format_names, load_format, load_formats
 from detect_tl.formats.mixed import Claim, about_nothing_here, say_outside, separate, unite
@@ -254,16 +255,22 @@ def _flags(options: frozenset[str]) -> str:
 
 
 def _nothing(source: Source, rejected: Mapping[str, str]) -> DataError:
-    images = len(source.images.images)
-    looked = "; ".join(
-        f"{about} ({titles})" if about.startswith("no ") else f"{about}, but not {titles}"
+    """Say why none fits; what is said of files that are not there is left out."""
+    looked = [
+        f"{about} (not {titles})" if about.startswith("no ") else f"{about}, but not {titles}"
         for titles, about in _grouped(rejected)
+        if not about.startswith("no ") or " among " in about
+    ]
+    beside = (
+        "" if source.path.is_file() else f" beside {counted(len(source.images.images), 'image')}"
     )
+    nothing = "no file here could hold any" if source.files else "the folder is empty"
     return DataError(
-        f"no annotations found beside {images} images: {looked}",
+        f"no annotations found{beside}: {'; '.join(looked) or nothing}",
         path=source.path,
         hint=_about_links(len(source.walk.left))
-        or "Name the folder that holds both the images and their annotations.",
+        or "Name the folder that holds both the images and their annotations; `detect-tl formats`"
+        " lists what is understood.",
     )
 
 
@@ -291,7 +298,7 @@ def _mixed(source: Source, claims: Sequence[Claim]) -> DataError:
 def _refuse_empty(result: ReadResult, path: Path) -> None:
     if len(result.dataset):
         return
-    first = next(result.report.of("error"), None)
+    first = next(result.report.relative_to(result.root).of("error"), None)
     why = f"; the first problem is: {first}" if first else ""
     links = result.report.lost["links-out-of-the-source"]
     raise DataError(

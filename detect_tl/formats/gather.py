@@ -11,6 +11,7 @@ from detect_tl.core.errors import DataError
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Box, Size
 from detect_tl.core.image_header import ImageHeader
+from detect_tl.core.words import counted
 from detect_tl.formats.frame import Frame, frame_of
 from detect_tl.formats.headers import HeadersAhead
 from detect_tl.formats.source import Source
@@ -79,11 +80,9 @@ class Gatherer:
         if rivals:
             several = ", ".join(self.source.short(p) for p in rivals[:3])
             text = f"image {name!r} fits several files equally well: {several}"
-            self.report.add(
-                "image.ambiguous", "error", f"{text}; {objects} objects lost", annotation
-            )
+            self.report.add("image.ambiguous", "error", f"{text}; {fate_of(objects)}", annotation)
         else:
-            text = f"image {name!r} is missing; its {objects} objects are lost"
+            text = f"image {name!r} is missing; {fate_of(objects)}"
             self.report.add("image.missing", "error", text, annotation)
 
     def header(self, image: Path, objects: int = 0) -> ImageHeader | None:
@@ -203,6 +202,13 @@ class Gatherer:
 def alphabetical(names: Iterable[str]) -> list[str]:
     """The order of classes for a source that declares none: it must not hang on file order."""
     return sorted(names, key=lambda name: (name.casefold(), name))
+
+
+def fate_of(objects: int) -> str:
+    """What becomes of the objects of an image that cannot be used."""
+    if not objects:
+        return "there is no object on it"
+    return f"its {counted(objects, 'object')} {'is' if objects == 1 else 'are'} lost"
 
 
 def extent_of(boxes: Iterable[Box]) -> Box | None:

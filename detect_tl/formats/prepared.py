@@ -9,6 +9,7 @@ from detect_tl.core.errors import DataError
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Size
 from detect_tl.formats.coco_records import read_document
+from detect_tl.formats.gather import fate_of
 
 PROVENANCE = "provenance.json"
 TOOL = "detect-tl"
@@ -64,7 +65,7 @@ def _read_split(path: Path, index: CategoryIndex, report: Report) -> list[Sample
         if not image.is_file():
             report.lost["images"] += 1
             report.lost["objects-without-image"] += len(rows)
-            text = f"image {image.name!r} is missing; its {len(rows)} objects are lost"
+            text = f"image {image.name!r} is missing; {fate_of(len(rows))}"
             report.add("image.missing", "error", text, path)
             continue
         size = Size(record["width"], record["height"])

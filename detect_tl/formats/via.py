@@ -112,7 +112,10 @@ def _refuse_disagreement(source: Source, accounts: Sequence[tuple[Path, list[Sam
     if len(groups) < 2:
         return
     agreeing = [paths for paths, _ in groups]
-    listed = " / ".join(", ".join(map(source.short, paths)) for paths in agreeing)
+    listed = "; ".join(
+        f"({place}) {source.short(paths[0])}" + (f" and {len(paths) - 1} more" if paths[1:] else "")
+        for place, paths in enumerate(agreeing, start=1)
+    )
     telling = [p for p in map(_pattern, agreeing) if _tells_apart(p, agreeing)]
     pattern = max(telling, key=len, default="NAME")
     raise DataError(

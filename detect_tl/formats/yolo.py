@@ -31,7 +31,7 @@ def sniff(source: Source) -> Sniff:
     texts = [p for p in candidates if p.suffix == ".txt"]
     rows = [p for p in texts if _begins_with_a_row(source.peek(p))]
     if source.path.is_file() and source.path not in (*yamls, *rows):
-        return Sniff("not a data.yaml and no file of numbers")
+        return Sniff("no data.yaml, no file of rows of numbers")
     if not yamls and not rows:
         among = f" among {len(texts)} .txt files" if texts else ""
         return Sniff(f"no data.yaml, no rows of numbers{among}")

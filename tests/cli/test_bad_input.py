@@ -34,12 +34,12 @@ def test_missing_folder(run: Run, tmp_path: Path) -> None:
 
 def test_folder_without_annotations(run: Run, tmp_path: Path) -> None:
     picture(tmp_path / "bare" / "a.jpg")
-    convert_is_refused(run, tmp_path / "bare", "no annotations found", "1 images")
+    convert_is_refused(run, tmp_path / "bare", "no annotations found", "1 image: ")
 
 
 def test_empty_folder(run: Run, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    convert_is_refused(run, tmp_path / "empty", "no annotations found")
+    convert_is_refused(run, tmp_path / "empty", "no annotations found", "the folder is empty")
 
 
 def test_two_formats_mixed(run: Run, pictures: Path) -> None:

@@ -180,23 +180,43 @@ def test_asking_for_the_wrong_format(tmp_path: Path) -> None:
 def test_a_folder_without_annotations_says_what_was_looked_for(tmp_path: Path) -> None:
     image(tmp_path / "a.jpg")
     text(tmp_path / "notes.xml", "<notes/>")
-    with pytest.raises(DataError, match="no annotations found beside 1 images") as caught:
+    with pytest.raises(DataError, match="no annotations found beside 1 image: ") as caught:
         read(tmp_path)
     for words in (
-        "no .json file (COCO",
         "1 .xml files, but not",
         "Pascal VOC (none with an <annotation> root)",
     ):
         assert words in caught.value.message
+    assert "COCO" not in caught.value.message  # there is no .json file that it could be in
     assert caught.value.exit_code == 3
     assert caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("files", "named", "words"),
+    [
+        ([], "", "no annotations found beside 0 images: the folder is empty"),
+        (["a.jpg", "b.docx"], "", "beside 1 image: no file here could hold any"),
+        (["a.jpg", "a.txt"], "", r"no rows of numbers among 1 \.txt files \(not YOLO\)"),
+        (["a.jpg", "a.txt"], "a.txt", r"no annotations found: 1 \.txt files, but not KITTI"),
+        (["a.jpg", "a.docx"], "a.docx", "no annotations found: no file here could hold any"),
+    ],
+)
+def test_the_reason_comes_without_what_goes_without_saying(
+    tmp_path: Path, files: list[str], named: str, words: str
+) -> None:
+    for name in files:
+        text(tmp_path / name, "a cat")
+    with pytest.raises(DataError, match=words):
+        read(tmp_path / named)
+
+
 def test_annotations_without_any_image(tmp_path: Path) -> None:
-    path = voc(tmp_path / "a.xml", "a.jpg", CAT)
-    with pytest.raises(DataError, match="no image could be read; the first problem is") as caught:
+    voc(tmp_path / "in/a.xml", "a.jpg", CAT)
+    problem = r"no image could be read; the first problem is: in.a\.xml: image 'a\.jpg' is missing"
+    with pytest.raises(DataError, match=problem) as caught:
         read(tmp_path)
-    assert str(path) in caught.value.message
+    assert caught.value.path == tmp_path
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,21 @@ def test_a_missing_image_is_an_error_and_its_objects_are_counted(tmp_path: Path)
     (finding,) = result.report.of("error")
     assert finding.code == "image.missing"
     assert finding.path == tmp_path / "gone.xml"
+    assert finding.message == "image 'gone.jpg' is missing; its 2 objects are lost"
     assert result.report.lost == {"images": 1, "objects-without-image": 2}
+
+
+@pytest.mark.parametrize(
+    ("objects", "fate"), [((), "there is no object on it"), ((CAT,), "its 1 object is lost")]
+)
+def test_few_objects_are_counted_as_people_do(
+    tmp_path: Path, objects: tuple[str, ...], fate: str
+) -> None:
+    image(tmp_path / "a.jpg")
+    voc(tmp_path / "a.xml", "a.jpg", CAT)
+    voc(tmp_path / "gone.xml", "gone.jpg", *objects)
+    (finding,) = read(tmp_path).report.of("error")
+    assert finding.message.endswith(f"; {fate}")
 
 
 def test_an_image_without_xml_is_a_background_image(tmp_path: Path) -> None:

@@ -187,7 +187,7 @@ def test_other_text_files_are_no_labels(tmp_path: Path) -> None:
     text(tmp_path / "a.txt", "a photo of a cat\n")  # a caption beside its image
     text(tmp_path / "README.txt", "1 2 3 4 5 6 go\n")
     text(tmp_path / "kitti.txt", "Car 0.00 0 1.85 387.63 181.54 423.81 203.12\n")
-    with pytest.raises(DataError, match="no annotations found beside 1 images"):
+    with pytest.raises(DataError, match="no annotations found beside 1 image: "):
         read(tmp_path)
 
 
