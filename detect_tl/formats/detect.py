@@ -261,9 +261,8 @@ def _nothing(source: Source, rejected: Mapping[str, str]) -> DataError:
         for titles, about in _grouped(rejected)
         if not about.startswith("no ") or " among " in about
     ]
-    beside = (
-        "" if source.path.is_file() else f" beside {counted(len(source.images.images), 'image')}"
-    )
+    images = counted(len(source.images.images), "image")
+    beside = "" if source.path.is_file() else f" beside {images}"
     nothing = "no file here could hold any" if source.files else "the folder is empty"
     return DataError(
         f"no annotations found{beside}: {'; '.join(looked) or nothing}",
