@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,11 @@ def shared_folder() -> Path | None:
     """The folder of real data sets and weights, or None where a clone has none."""
     value = os.environ.get(SHARED_VARIABLE, "")
     return Path(value).resolve() if value and Path(value, "data").is_dir() else None
+
+
+def pytest_configure() -> None:
+    # A run in the background of a shell ignores Ctrl-C, which some tests send to themselves.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
