@@ -8,7 +8,7 @@ from detect_tl.core.dataset import SPLITS, CategoryIndex, Dataset, Sample
 from detect_tl.core.errors import DataError
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Size
-from detect_tl.formats.coco_records import read_document
+from detect_tl.formats.coco.records import read_document
 from detect_tl.formats.gather import fate_of
 
 PROVENANCE = "provenance.json"

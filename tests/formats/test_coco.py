@@ -248,7 +248,7 @@ def test_a_large_file_reads_as_a_small_one(tmp_path: Path, monkeypatch: pytest.M
         items.insert(place, strange)
     coco(tmp_path / "a.json", [(k + 1, name) for k, name in enumerate(names)], items)
     whole = read(tmp_path)
-    monkeypatch.setattr("detect_tl.formats.coco_records._STRETCH_BYTES", 1500)
+    monkeypatch.setattr("detect_tl.formats.coco.records._STRETCH_BYTES", 1500)
     apart = read(tmp_path)
     assert apart.dataset == whole.dataset
     assert apart.report == whole.report

@@ -22,7 +22,7 @@ from detect_tl.core.geometry import (
     rle_to_bitmap,
 )
 from detect_tl.core.masks import draw_mask
-from detect_tl.formats.cvat import FORMAT, LOSSES, write
+from detect_tl.formats.cvat.format import FORMAT, LOSSES, write
 from tests.formats.makers import image, read
 
 SIZE = Size(100, 80)

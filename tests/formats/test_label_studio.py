@@ -15,7 +15,7 @@ from detect_tl.core.errors import DataError
 from detect_tl.core.files import read_json
 from detect_tl.core.geometry import Box, PolygonMask, RleMask, box_iou, mask_area, rle_to_bitmap
 from detect_tl.formats.detect import ReadResult
-from detect_tl.formats.label_studio_rle import encode_brush
+from detect_tl.formats.label_studio.rle import encode_brush
 from tests.formats.makers import document, image, read, text
 
 BOX = {"x": 10, "y": 20, "width": 30, "height": 40}

@@ -10,7 +10,7 @@ from hypothesis import given, settings, strategies as st
 from numpy.typing import NDArray
 
 from detect_tl.core.geometry import Size, rle_to_bitmap
-from detect_tl.formats.label_studio_rle import decode_brush, encode_brush
+from detect_tl.formats.label_studio.rle import decode_brush, encode_brush
 
 WIDTHS = (3, 4, 8, 16)
 

@@ -14,7 +14,7 @@ from detect_tl.core.dataset import Category, Dataset, Instance, Sample
 from detect_tl.core.files import read_json
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Box, Mask, PolygonMask, Size, bitmap_to_rle, mask_box
-from detect_tl.formats.label_studio_write import LOSSES, write
+from detect_tl.formats.label_studio.write import LOSSES, write
 from tests.formats.makers import image
 from tests.formats.test_label_studio_rle import unpacked
 

@@ -14,7 +14,7 @@ from detect_tl.core.dataset import Category, Dataset, Instance, Sample
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Box, PolygonMask, RleMask, Size, box_ring
 from detect_tl.core.masks import draw_mask
-from detect_tl.formats.labelme_write import LOSSES, write
+from detect_tl.formats.labelme.write import LOSSES, write
 from tests.formats.makers import image, read
 
 BOX = Box(10, 10, 30, 30)

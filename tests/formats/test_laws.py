@@ -18,7 +18,7 @@ from detect_tl.core.masks import draw_mask
 from detect_tl.core.model_spec import TASKS, Task
 from detect_tl.formats.base import Format, load_formats
 from detect_tl.formats.source import Source
-from detect_tl.formats.voc_write import FLAGS, as_text
+from detect_tl.formats.voc.write import FLAGS, as_text
 from tests.formats.worlds import SIZES, World, worlds
 
 WRITERS = [item for item in load_formats() if item.write is not None]

@@ -12,7 +12,7 @@ from PIL import Image
 from detect_tl.core.dataset import Instance
 from detect_tl.core.errors import DataError
 from detect_tl.core.geometry import Box, RleMask, rle_to_bitmap
-from detect_tl.formats.voc_palette import palette
+from detect_tl.formats.voc.palette import palette
 from tests.formats.makers import coco, image, read, text
 
 CAT, DOG = Box(10, 10, 30, 30), Box(50, 20, 70, 60)

@@ -15,7 +15,7 @@ from detect_tl.core.errors import DataError
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Box, PolygonMask, RleMask, rle_to_bitmap
 from detect_tl.formats.source import Source
-from detect_tl.formats.supervisely import FORMAT
+from detect_tl.formats.supervisely.format import FORMAT
 from tests.formats.makers import document, image, read, text
 
 RING = [[10, 10], [50, 10], [50, 50], [10, 50]]

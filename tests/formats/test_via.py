@@ -391,49 +391,14 @@ def test_what_version_3_has_beside_images(tmp_path: Path, file: Any, view: Any, 
     assert [words in message for message in lost] == [True, True]  # the view, and its region
 
 
-def test_balloons(shared: Path) -> None:
-    result = read(shared / "data/via_balloon")
-    assert result.format == "via"
-    assert result.dataset.objects_per_class() == {"object": 305}
-    assert [len(result.dataset.in_split(s)) for s in ("train", "val")] == [61, 13]
-    assert result.report.count("via.no-class") == 1
-    assert not result.report.lost
+def test_cars_in_files_that_agree(shared: Path) -> None:
+    """JSON and CSV of the same regions are read as one account."""
+    result = read(shared / "data/via_cardamage", annotations="via_region_data.*")
+    assert result.dataset.objects_per_class() == {"damage": 164}
+    assert result.report.changed["undefined-attributes-left-out"] == 164
 
 
-def test_cars_are_described_in_two_ways(shared: Path) -> None:
-    with pytest.raises(DataError, match="2 accounts of the same images differ"):
-        read(shared / "data/via_cardamage")
-
-
-@pytest.mark.parametrize(
-    ("pattern", "counts"),
-    [
-        ("car-damage*.json", {"damage": 164}),
-        ("via_region_data.json", {"damage": 164}),
-        ("via_region_data.*", {"damage": 164}),
-        ("via_region_data.csv", {"damage": 164}),
-        (
-            "*_multiclass.json",
-            {"door": 42, "front_bumper": 37, "headlamp": 76, "hood": 31, "rear_bumper": 29},
-        ),
-    ],
-)
-def test_cars_in_one_way(shared: Path, pattern: str, counts: dict[str, int]) -> None:
-    result = read(shared / "data/via_cardamage", annotations=pattern)
-    assert result.dataset.objects_per_class() == counts
-    assert [len(result.dataset.in_split(s)) for s in ("train", "val")] == [62, 8]
-    assert result.report.lost == {"images-not-listed": 8}  # those of the test
-    undefined = 164 if "csv" in pattern or ".*" in pattern else 0
-    assert result.report.changed["undefined-attributes-left-out"] == undefined
-
-
-@pytest.mark.parametrize("pattern", [None, "*.csv", "*json.json"])
-def test_receipts(shared: Path, pattern: str | None) -> None:
-    result = read(shared / "data/via_receipts6", "via", annotations=pattern)
+def test_receipts_in_files_that_agree(shared: Path) -> None:
+    result = read(shared / "data/via_receipts6", "via")
     assert result.dataset.objects_per_class() == {"Date": 6, "Header": 6, "Total": 6}
     assert not result.report.lost
-
-
-def test_receipts_are_there_in_two_formats(shared: Path) -> None:
-    with pytest.raises(DataError, match="2 annotation formats are mixed"):
-        read(shared / "data/via_receipts6")

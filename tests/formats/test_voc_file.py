@@ -10,8 +10,8 @@ from hypothesis import given, settings, strategies as st
 
 from detect_tl.core.columns import Rows
 from detect_tl.core.errors import DataError
-from detect_tl.formats import voc_file
-from detect_tl.formats.voc_file import _parse_files
+from detect_tl.formats.voc import file as voc_file
+from detect_tl.formats.voc.file import _parse_files
 
 names = st.sampled_from(["cat", " dog ", "", "a &amp; b", "größe", "<b/>", "x\ny"])
 numbers = st.sampled_from(["1", "10.5", " 7 ", "-3", "nan", "1e3", "x", "", "9" * 12])

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from detect_tl.core.geometry import Box, PolygonMask, RleMask, rle_to_bitmap
-from detect_tl.formats.voc_palette import CLASSES, palette
+from detect_tl.formats.voc.palette import CLASSES, palette
 from tests.formats.makers import image, read, text, voc, voc_object
 
 CAT, DOG = CLASSES.index("cat") + 1, CLASSES.index("dog") + 1

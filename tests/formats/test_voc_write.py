@@ -9,7 +9,7 @@ import pytest
 from detect_tl.core.dataset import Category, Dataset, Instance, Sample
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Box, PolygonMask, RleMask, Size, box_ring
-from detect_tl.formats.voc_write import LOSSES, write
+from detect_tl.formats.voc.write import LOSSES, write
 from tests.formats.makers import image, read
 
 SQUARE = PolygonMask((box_ring(Box(10, 10, 30, 30)),))
