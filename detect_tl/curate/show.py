@@ -29,6 +29,7 @@ _STOP_KEYS = frozenset({ord("q"), ord("Q"), 27})
 _CELL = 480
 _GAP = 8
 _CAPTION = 22
+_LONGEST = 40  # letters of a name in a caption
 _BACK, _STRIPE = (24, 20, 17), (48, 42, 36)
 
 
@@ -189,6 +190,11 @@ def _cell(sample: Sample, image: Image) -> Image:
     left = (_CELL - width) // 2
     cell[_CAPTION:, left : left + width] = image
     objects = counted(len(sample.instances), "object")
-    said = " · ".join(filter(None, (sample.image.name, sample.split, objects)))
+    said = " · ".join(filter(None, (_shortened(sample.image.name), sample.split, objects)))
     put_label(cell, said, (0, 0), 13, _STRIPE)
     return cell
+
+
+def _shortened(name: str) -> str:
+    """A name that leaves room for what is said beside it: exports append hashes to theirs."""
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 14]}…{name[-13:]}"

@@ -147,6 +147,17 @@ def test_one_sheet(made: Dataset, tmp_path: Path) -> None:
     assert height < width
 
 
+def test_a_long_name_leaves_room_for_what_is_said_beside_it(tmp_path: Path) -> None:
+    """Two sheets that differ only in what stands behind the name do not look the same."""
+    path = image(tmp_path / f"{'a' * 90}.jpg")
+    sheets = []
+    for split in ("train", "val"):
+        out = tmp_path / f"{split}.png"
+        write_sheet(out, [Sample(path, Size(100, 80), (), split)], [], Report())
+        sheets.append(out.read_bytes())
+    assert sheets[0] != sheets[1]
+
+
 def test_a_picture_that_cannot_be_read_is_counted(made: Dataset, tmp_path: Path) -> None:
     made.samples[1].image.write_bytes(b"no picture")
     report = Report()
