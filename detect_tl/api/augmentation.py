@@ -91,7 +91,8 @@ def augment_preview(
     that can be shown.
     """
     from detect_tl.augment.find import find_augmentation
-    from detect_tl.augment.preview import check_target, make_preview, write_preview
+    from detect_tl.augment.preview import make_preview
+    from detect_tl.augment.preview_file import check_target, write_preview
     from detect_tl.formats.detect import read_dataset
     from detect_tl.formats.options import ReadOptions
 

@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from detect_tl.api.reading import Reading
 from detect_tl.core.errors import UsageError
-from detect_tl.core.findings import Finding, Report, Severity
+from detect_tl.core.findings import Finding, Report, Severity, by_kind
 from detect_tl.core.progress import Progress
 
 if TYPE_CHECKING:
     from detect_tl.formats.detect import ReadResult
-
-_ORDER: tuple[Severity, ...] = ("error", "warning", "info")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +100,9 @@ class CheckResult:
 
     def groups(self) -> list[Group]:
         """The findings by id, the gravest first and then the most frequent."""
-        found: dict[tuple[Severity, str], list[Finding]] = {}
-        for finding in self.report.findings:
-            found.setdefault((finding.severity, finding.code), []).append(finding)
-        keys = sorted(found, key=lambda key: (_ORDER.index(key[0]), -len(found[key]), key[1]))
         return [
-            Group(id_, severity, self.consequences.get(id_, ""), tuple(found[severity, id_]))
-            for severity, id_ in keys
+            Group(id_, severity, self.consequences.get(id_, ""), tuple(found))
+            for (severity, id_), found in by_kind(self.report.findings).items()
         ]
 
     def as_json(self) -> dict[str, Any]:

@@ -99,10 +99,11 @@ class Pipeline:
         found: list[Instance] = []
         for number, corners in zip(done["number"], done["bboxes"], strict=True):
             item, box = instances[int(number)], Box(*map(float, corners))
-            if item.mask is None:
+            mask = item.mask
+            if mask is None:
                 found.append(item if _same(box, item.box) else replace(item, box=box))
             else:
-                found += [item] if look_up is None else _followed(item, size, now, look_up)
+                found += [item] if look_up is None else _followed(item, mask, size, now, look_up)
         changed = np.ascontiguousarray(np.asarray(done["image"], np.uint8)[..., ::-1])
         return Augmented(changed, tuple(found), len(instances) - len(found))
 
@@ -174,18 +175,19 @@ class _LookUp:
         return hit % self._width, hit // self._width
 
 
-def _followed(item: Instance, size: Size, now: Size, look_up: _LookUp) -> list[Instance]:
+def _followed(
+    item: Instance, mask: Mask, size: Size, now: Size, look_up: _LookUp
+) -> list[Instance]:
     """The object where its pixels are now; nothing when none are left, or its mask is damaged."""
-    assert item.mask is not None
     try:
-        columns, rows = look_up(*_drawn(item.mask, size))
+        columns, rows = look_up(*_drawn(mask, size))
     except ValueError:
         return []
     if not len(columns):
         return []
     left, top, right, bottom = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
     box = Box(*map(float, (left, top, right, bottom)))
-    if isinstance(item.mask, RleMask):
+    if isinstance(mask, RleMask):
         whole = np.zeros((now.height, now.width), np.uint8)
         whole[rows, columns] = 1
         return [replace(item, box=box, mask=bitmap_to_rle(whole))]

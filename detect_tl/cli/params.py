@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
 from detect_tl.core.splits import SPLITS
+
+
+def _pairs(text: str) -> Iterator[tuple[str, str, str]]:
+    """The parts of "a=b,c=d", each with what stands before and behind its "="; "" for nothing."""
+    for part in text.split(","):
+        before, _, behind = part.partition("=")
+        yield part, before.strip(), behind.strip()
 
 
 class SplitFractions(click.ParamType[tuple[float, ...]]):
@@ -58,9 +66,8 @@ class NewNames(click.ParamType[dict[str, str]]):
         if "=" not in value and value.lower().endswith((".yaml", ".yml")):
             return self._read(Path(value), param, ctx)
         names: dict[str, str] = {}
-        for part in value.split(","):
-            old, equals, new = (word.strip() for word in part.partition("="))
-            if not (old and equals and new):
+        for part, old, new in _pairs(value):
+            if not (old and new):
                 self.fail(f"{part!r} is not of the form old=new", param, ctx)
             if names.setdefault(old, new) != new:
                 self.fail(f"{old!r} cannot become both {names[old]!r} and {new!r}", param, ctx)
@@ -111,9 +118,8 @@ class ColumnNames(click.ParamType[dict[str, str]]):
         if isinstance(value, dict):
             return {str(key): str(column) for key, column in value.items()}
         columns: dict[str, str] = {}
-        for part in str(value).split(","):
-            key, equals, column = (word.strip() for word in part.partition("="))
-            if not (key and equals and column):
+        for part, key, column in _pairs(str(value)):
+            if not (key and column):
                 self.fail(f"{part!r} is not of the form image=file", param, ctx)
             if key in columns:
                 self.fail(f"{key!r} is given twice", param, ctx)

@@ -7,12 +7,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
     from detect_tl.core.geometry import Box  # which loads numpy; a command's help must not
 
 Severity = Literal["error", "warning", "info"]
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+"""The gravest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,15 @@ class Report:
             "findings_by_code": self.by_code(),
             "findings": [f.as_json() for f in self.findings],
         }
+
+
+def by_kind(findings: Iterable[Finding]) -> dict[tuple[Severity, str], list[Finding]]:
+    """Findings by severity and code, the gravest first and then the most frequent."""
+    found: dict[tuple[Severity, str], list[Finding]] = {}
+    for finding in findings:
+        found.setdefault((finding.severity, finding.code), []).append(finding)
+    order = sorted(found, key=lambda key: (SEVERITIES.index(key[0]), -len(found[key]), key[1]))
+    return {key: found[key] for key in order}
 
 
 def _plain(box: Box) -> list[float | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,7 +14,7 @@ import numpy as np
 from detect_tl.core.dataset import Dataset, Instance
 from detect_tl.core.errors import DataError
 from detect_tl.core.files import IMAGE_SUFFIXES
-from detect_tl.core.findings import Finding
+from detect_tl.core.findings import Finding, by_kind
 from detect_tl.core.geometry import Box, PolygonMask, Size, box_ring, rings_box
 from detect_tl.core.images import Image, read_image
 from detect_tl.core.pages import drawings, embedded_jpeg
@@ -31,7 +30,6 @@ _LONGEST = 360
 _MOST_OBJECTS = 200  # more outlines would hide the picture, and fill the page
 _MARGIN = 0.8  # of the longer side of a box, on every side of it
 _LEAST = 1 / 3  # of the image is always shown, so that one sees where in it something is
-_SEVERITIES = ("error", "warning", "info")
 _COLOURS = {"error": "#ff3b4e", "warning": "#ffb000", "info": "#3ea6ff"}
 
 
@@ -71,21 +69,17 @@ def evidence(
     dataset: its outlines are drawn where a finding is about an object of it.
     root: what relative names of images are seen from; None when they are as they are.
     """
-    groups: dict[tuple[str, str], list[Finding]] = defaultdict(list)
-    for finding in findings:
-        groups[finding.severity, finding.code].append(finding)
-    order = sorted(groups, key=lambda key: (_SEVERITIES.index(key[0]), -len(groups[key]), key[1]))
     camera = _Camera(dataset, root)
     return [
         Evidence(
             severity,
             code,
-            len(groups[severity, code]),
+            len(group),
             consequence_of(code),
-            tuple(camera.pictures(groups[severity, code])),
-            tuple(groups[severity, code][:MOST_FINDINGS]),
+            tuple(camera.pictures(group)),
+            tuple(group[:MOST_FINDINGS]),
         )
-        for severity, code in order
+        for (severity, code), group in by_kind(findings).items()
     ]
 
 

@@ -12,7 +12,8 @@ from click.testing import CliRunner
 
 from detect_tl import api
 from detect_tl.augment.find import find_augmentation
-from detect_tl.augment.preview import make_preview, write_preview
+from detect_tl.augment.preview import make_preview
+from detect_tl.augment.preview_file import write_preview
 from detect_tl.cli.app import app
 from detect_tl.core.dataset import Category, Dataset, Instance, Sample
 from detect_tl.core.errors import DataError, UsageError

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from detect_tl.augment.find import find_augmentation
-from detect_tl.augment.preview import make_preview, write_preview
+from detect_tl.augment.preview import make_preview
+from detect_tl.augment.preview_file import write_preview
 from detect_tl.core.dataset import Category, Dataset, Instance, Sample
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Box, PolygonMask, Size, bitmap_to_rle, box_ring
