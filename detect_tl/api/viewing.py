@@ -100,7 +100,7 @@ def show(
     from detect_tl.formats.detect import read_dataset
     from detect_tl.formats.options import ReadOptions
 
-    sheet = out is not None and Path(out).suffix.lower() in room.SHEET_SUFFIXES
+    sheet = out is not None and room.is_sheet(Path(out))
     if out is not None and not sheet:
         refuse_existing(Path(out))
     read = read_dataset(Path(data), options=ReadOptions(**reading))

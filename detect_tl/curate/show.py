@@ -12,7 +12,7 @@ import numpy as np
 
 from detect_tl.core.dataset import Dataset, Sample, categories_of
 from detect_tl.core.errors import DataError, MachineError, UsageError, did_you_mean
-from detect_tl.core.files import atomic_folder, atomic_path
+from detect_tl.core.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, atomic_folder, atomic_path
 from detect_tl.core.findings import Report
 from detect_tl.core.images import Image, write_image
 from detect_tl.core.lettering import put_label
@@ -24,7 +24,8 @@ from detect_tl.curate.draw import draw_sample
 from detect_tl.curate.filter import is_called
 from detect_tl.curate.names import plan_names
 
-SHEET_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+_SHEETS = frozenset(".jpg .jpeg .png .webp".split())
+_OTHER_FILES = (IMAGE_SUFFIXES | VIDEO_SUFFIXES | {".html", ".pdf", ".svg"}) - _SHEETS
 _STOP_KEYS = frozenset({ord("q"), ord("Q"), 27})
 _CELL = 480
 _GAP = 8
@@ -107,6 +108,16 @@ def write_pictures(
             write_image(scratch / called[id(sample)], image)
             written.append(folder / called[id(sample)])
     return written
+
+
+def is_sheet(out: Path) -> bool:
+    """Whether `out` names one picture, and not a folder of them; UsageError for another file."""
+    suffix = out.suffix.lower()
+    if suffix in _OTHER_FILES:
+        raise UsageError(
+            f"{out} is no picture that can be written", hint="Use .jpg, .png or .webp, or a folder."
+        )
+    return suffix in _SHEETS
 
 
 def write_sheet(

@@ -304,5 +304,6 @@ def _refuse_empty(result: ReadResult, path: Path) -> None:
         f"no image could be read{why}",
         path=path,
         hint=_about_links(links)
-        or "Put the images beside the annotations, or in a folder named images.",
+        or "Name the folder that holds both the images and their annotations, or bring them"
+        " together there.",
     )

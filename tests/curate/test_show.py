@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from detect_tl import api
 from detect_tl.core.dataset import Category, Dataset, Instance, Sample
 from detect_tl.core.errors import DataError, MachineError, UsageError
 from detect_tl.core.findings import Report
@@ -145,6 +146,16 @@ def test_one_sheet(made: Dataset, tmp_path: Path) -> None:
     width, height = size_of(tmp_path / "sheet.png")
     assert width > 3 * 480
     assert height < width
+
+
+@pytest.mark.parametrize("name", ["sheet.gif", "sheet.tiff", "sheet.PDF", "film.mp4"])
+def test_a_file_that_no_sheet_can_be_is_not_taken_for_a_folder(
+    made: Dataset, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(UsageError, match="is no picture that can be written") as caught:
+        api.show(made.samples[0].image.parent, tmp_path / name)
+    assert ".png" in caught.value.hint
+    assert not (tmp_path / name).exists()
 
 
 def test_a_long_name_leaves_room_for_what_is_said_beside_it(tmp_path: Path) -> None:
