@@ -42,6 +42,7 @@ def fingerprint(folder: Path) -> str:
     return sha256_files([p for p in walk_files(folder) if p.is_file()], folder)
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment(source: Path, tmp_path: Path) -> None:
     started = time.perf_counter()
     with converting(source, tmp_path / "whole") as process:

@@ -5,13 +5,13 @@ A folder of masks only has them in `ImageSets/Segmentation`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from detect_tl.core.dataset import SPLITS
 from detect_tl.core.findings import Report
+from detect_tl.formats.lists import lines_of
 from detect_tl.formats.source import Source
 
 
@@ -56,7 +56,7 @@ def read_splits(source: Source, report: Report) -> Splits:
         names: dict[str, str | None] = {}
         for split in SPLITS:
             _add_list(folder / f"{split}.txt", split, names, report)
-        for line in _lines(folder / "trainval.txt"):
+        for _, line in _lines(folder / "trainval.txt"):
             names.setdefault(line, None)
         if names:
             lists[folder.parent.parent] = names
@@ -72,15 +72,13 @@ def _list_folders(source: Source) -> list[Path]:
 
 
 def _add_list(path: Path, split: str, names: dict[str, str | None], report: Report) -> None:
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in _lines(path):
         other = names.setdefault(line, split)
         if other != split:
             text = f"{line} is in both {other} and {split}; kept in {other}"
             report.add("split.overlap", "warning", text, path, number)
 
 
-def _lines(path: Path) -> list[str]:
-    if not path.is_file():
-        return []
-    text = path.read_bytes().decode("utf-8", "surrogateescape").removeprefix("\ufeff")
-    return [line.strip() for line in re.split(r"[\r\n]+", text) if line.strip()]
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a list with their numbers; none where there is no such list."""
+    return lines_of(path) if path.is_file() else iter(())

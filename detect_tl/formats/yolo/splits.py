@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from detect_tl.core.findings import Report
+from detect_tl.formats.lists import lines_of
 from detect_tl.formats.source import Source
 from detect_tl.formats.yolo.data_yaml import SPLIT_KEYS, read_yaml
 
@@ -90,10 +91,8 @@ def _add_list(
     """Note the images of a list. Its lines are relative to its own folder, or paths of another
     machine, of which as much of the end is taken as leads to one image."""
     missing = 0
-    for number, line in enumerate(_lines(path), start=1):
-        match = source.images.find([line], near=[path.parent, source.root]) if line else None
-        if match is None:
-            continue
+    for number, line in lines_of(path):
+        match = source.images.find([line], near=[path.parent, source.root])
         if match.path is None:
             missing += 1
             if missing <= _MOST_NAMED:
@@ -113,7 +112,7 @@ def _darknet_lists(source: Source) -> list[tuple[Path, str]]:
     found: list[tuple[Path, str]] = []
     for path in source.files:
         if path.suffix == ".data":
-            for line in _lines(path):
+            for _, line in lines_of(path):
                 key, _, value = (part.strip() for part in line.partition("="))
                 name = value.replace("\\", "/").rpartition("/")[2]
                 if key in SPLIT_KEYS and path.parent / name in files:
@@ -122,8 +121,3 @@ def _darknet_lists(source: Source) -> list[tuple[Path, str]]:
         return found
     names = {f"{key}.txt": split for key, split in SPLIT_KEYS.items()}
     return [(p, names[p.name]) for p in source.files if p.parent == source.root and p.name in names]
-
-
-def _lines(path: Path) -> list[str]:
-    text = path.read_bytes().decode("utf-8", "surrogateescape").removeprefix("\ufeff")
-    return [line.strip() for line in text.splitlines()]
