@@ -5,7 +5,7 @@ A folder of masks only has them in `ImageSets/Segmentation`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
