@@ -18,6 +18,7 @@ from detect_tl.core.errors import DataError
 from detect_tl.core.files import read_json
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Box
+from detect_tl.core.words import counted
 from detect_tl.formats.base import Format, Sniff
 from detect_tl.formats.gather import Gatherer, alphabetical
 from detect_tl.formats.records import (
@@ -48,8 +49,10 @@ def sniff(source: Source) -> Sniff:
         return Sniff("no .json file")
     claimed = tuple(p for p in files if _is_create_ml(source.peek(p)))
     if not claimed:
-        return Sniff(f'{len(files)} .json files, none a list of images with "coordinates"')
-    return Sniff(f'{len(claimed)} .json files with "coordinates" of boxes', claimed)
+        return Sniff(
+            f'{counted(len(files), ".json file")}, none a list of images with "coordinates"'
+        )
+    return Sniff(f'{counted(len(claimed), ".json file")} with "coordinates" of boxes', claimed)
 
 
 def _is_create_ml(ends: bytes) -> bool:

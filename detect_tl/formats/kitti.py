@@ -14,6 +14,7 @@ from pathlib import Path
 from detect_tl.core.dataset import CategoryIndex, Dataset, Instance, Json, Sample
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Box
+from detect_tl.core.words import counted
 from detect_tl.formats.base import Format, Sniff
 from detect_tl.formats.gather import Gatherer, alphabetical
 from detect_tl.formats.records import leave_out_unlisted, number, numbers, or_none
@@ -34,11 +35,13 @@ def sniff(source: Source) -> Sniff:
         return Sniff("no .txt file")
     rows = [p for p in texts if _ROW.match(source.peek(p))]
     if not rows:
-        return Sniff(f"{len(texts)} .txt files, none with rows of a type and 14 or 15 numbers")
+        return Sniff(
+            f"{counted(len(texts), '.txt file')}, none with rows of a type and 14 or 15 numbers"
+        )
     folders = {p.parent for p in rows}
     # an empty file is an image without objects
     labels = [p for p in texts if p in rows or (p.parent in folders and not source.peek(p).strip())]
-    return Sniff(f"{len(labels)} .txt files of labels", tuple(labels))
+    return Sniff(f"{counted(len(labels), '.txt file')} of labels", tuple(labels))
 
 
 def read(source: Source, report: Report) -> Dataset:

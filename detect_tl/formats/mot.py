@@ -20,6 +20,7 @@ from detect_tl.core.dataset import CategoryIndex, Dataset, Instance, Json, Sampl
 from detect_tl.core.errors import DataError
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Box, Size
+from detect_tl.core.words import counted
 from detect_tl.formats.base import Format, Sniff
 from detect_tl.formats.gather import Gatherer, UndeclaredClassError, extent_of, placed
 from detect_tl.formats.records import leave_out_unlisted, number, numbers, or_none, size_of
@@ -57,7 +58,9 @@ def sniff(source: Source) -> Sniff:
         return Sniff(f"{len(claimed)} {_TRUTH} with rows of frames and tracks", claimed)
     if any(p.name == _DETECTIONS for p in texts):
         return Sniff(f"only {_DETECTIONS}, which is the output of a detector and not the truth")
-    return Sniff(f"{len(texts)} .txt files, none a {_TRUTH} with rows of frames and tracks")
+    return Sniff(
+        f"{counted(len(texts), '.txt file')}, none a {_TRUTH} with rows of frames and tracks"
+    )
 
 
 def read(source: Source, report: Report) -> Dataset:

@@ -28,7 +28,7 @@ def test_the_choice_is_explained(tmp_path: Path) -> None:
     voc(tmp_path / "a.xml", "a.jpg", CAT)
     result = read(tmp_path)
     assert result.format == "voc"
-    assert result.explanation.startswith("Pascal VOC: 1 .xml files with an <annotation> root")
+    assert result.explanation.startswith("Pascal VOC: 1 .xml file with an <annotation> root")
     against = [line for line in result.explanation.split(";\n") if line.startswith("not ")]
     for other in ("COCO", "LabelMe", "YOLO"):
         assert sum(bool(re.search(rf"\b{other}\b.*: no ", line)) for line in against) == 1
@@ -55,8 +55,8 @@ def test_folders_of_one_format_each_are_read_together(tmp_path: Path) -> None:
     image(tmp_path / "cover.png")
     result = read(tmp_path)
     assert result.format == "voc+coco"
-    assert result.explanation.startswith("ours: Pascal VOC: 1 .xml files")
-    assert ";\ntheirs: COCO: 1 .json files" in result.explanation
+    assert result.explanation.startswith("ours: Pascal VOC: 1 .xml file")
+    assert ";\ntheirs: COCO: 1 .json file" in result.explanation
     assert result.dataset.objects_per_class() == {"cat": 1, "cow": 1, "dog": 1}
     assert [s.image.name for s in result.dataset.samples] == ["a.jpg", "b.jpg"]
     assert result.report.changed["classes-united-by-name"] == 1
@@ -99,7 +99,7 @@ def test_annotations_of_other_images_are_left_out_and_said(tmp_path: Path) -> No
     stray = coco(tmp_path / "video.json", [(1, "frame_1.jpg")], [])
     result = read(tmp_path)
     assert result.format == "voc"
-    assert "not COCO: 1 .json files with" in result.explanation
+    assert "not COCO: 1 .json file with" in result.explanation
     assert "none of the images here is in it" in result.explanation
     assert result.report.lost["files-of-another-format"] == 1
     (said,) = (f for f in result.report.findings if f.code == "source.stray-file")
@@ -183,7 +183,7 @@ def test_a_folder_without_annotations_says_what_was_looked_for(tmp_path: Path) -
     with pytest.raises(DataError, match="no annotations found beside 1 image: ") as caught:
         read(tmp_path)
     for words in (
-        "1 .xml files, but not",
+        "1 .xml file, but not",
         "Pascal VOC (none with an <annotation> root)",
     ):
         assert words in caught.value.message
@@ -197,8 +197,8 @@ def test_a_folder_without_annotations_says_what_was_looked_for(tmp_path: Path) -
     [
         ([], "", "no annotations found beside 0 images: the folder is empty"),
         (["a.jpg", "b.docx"], "", "beside 1 image: no file here could hold any"),
-        (["a.jpg", "a.txt"], "", r"no rows of numbers among 1 \.txt files \(not YOLO\)"),
-        (["a.jpg", "a.txt"], "a.txt", r"no annotations found: 1 \.txt files, but not KITTI"),
+        (["a.jpg", "a.txt"], "", r"no rows of numbers among 1 \.txt file \(not YOLO\)"),
+        (["a.jpg", "a.txt"], "a.txt", r"no annotations found: 1 \.txt file, but not KITTI"),
         (["a.jpg", "a.docx"], "a.docx", "no annotations found: no file here could hold any"),
     ],
 )

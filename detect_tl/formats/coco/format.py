@@ -17,6 +17,7 @@ from detect_tl.core.dataset import CategoryIndex, Dataset, Instance, Sample, cat
 from detect_tl.core.errors import DataError
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Size
+from detect_tl.core.words import counted
 from detect_tl.formats.base import Format, Sniff
 from detect_tl.formats.coco.records import read_document
 from detect_tl.formats.coco.write import LOSSES, write
@@ -41,8 +42,10 @@ def sniff(source: Source) -> Sniff:
     if any(p.name.startswith("instances_") for p in claimed):
         claimed = [p for p in claimed if not p.name.startswith(_OTHER_TASKS)]
     if not claimed:
-        return Sniff(f'{len(files)} .json files, none with "images" and "categories"')
-    return Sniff(f'{len(claimed)} .json files with "images" and "categories"', tuple(claimed))
+        return Sniff(f'{counted(len(files), ".json file")}, none with "images" and "categories"')
+    return Sniff(
+        f'{counted(len(claimed), ".json file")} with "images" and "categories"', tuple(claimed)
+    )
 
 
 def _is_coco(ends: bytes) -> bool:

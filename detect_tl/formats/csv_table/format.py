@@ -15,6 +15,7 @@ from detect_tl.core.errors import UsageError
 from detect_tl.core.files import IMAGE_SUFFIXES
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Box, Size
+from detect_tl.core.words import counted
 from detect_tl.formats.base import Format, Sniff
 from detect_tl.formats.csv_table.boxes import BoxesOfImage, BoxTable
 from detect_tl.formats.csv_table.columns import (
@@ -50,10 +51,10 @@ def sniff(source: Source) -> Sniff:
     claimed = tuple(p for p, first in firsts.items() if recognise(first.cells) is not None)
     if not claimed:
         return Sniff(
-            f"{len(files)} .csv files, none with known columns of an image, a class and a box;"
-            " name them with --columns"
+            f"{counted(len(files), '.csv file')}, none with known columns of an image, a class and"
+            " a box; name them with --columns"
         )
-    return Sniff(f"{len(claimed)} .csv files with columns of a box", claimed)
+    return Sniff(f"{counted(len(claimed), '.csv file')} with columns of a box", claimed)
 
 
 def _sniff_named(given: Mapping[str, str], firsts: Mapping[Path, FirstRow]) -> Sniff:

@@ -15,6 +15,7 @@ from detect_tl.core.dataset import CategoryIndex, Dataset, Sample
 from detect_tl.core.files import IMAGE_SUFFIXES
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Size
+from detect_tl.core.words import counted
 from detect_tl.formats.base import Format, Sniff
 from detect_tl.formats.cvat.meta import Meta, read_meta
 from detect_tl.formats.cvat.nodes import Node, children_of
@@ -46,8 +47,8 @@ def sniff(source: Source) -> Sniff:
         return Sniff("no .xml file")
     claimed = tuple(p for p in files if _is_cvat(source.peek(p)))
     if not claimed:
-        return Sniff(f"{len(files)} .xml files, none with an <annotations> root")
-    return Sniff(f"{len(claimed)} .xml files with an <annotations> root", claimed)
+        return Sniff(f"{counted(len(files), '.xml file')}, none with an <annotations> root")
+    return Sniff(f"{counted(len(claimed), '.xml file')} with an <annotations> root", claimed)
 
 
 def _is_cvat(peek: bytes) -> bool:

@@ -18,6 +18,7 @@ from detect_tl.core.errors import DataError
 from detect_tl.core.files import read_json
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Size
+from detect_tl.core.words import counted
 from detect_tl.formats.base import Format, Sniff
 from detect_tl.formats.datumaro.object import group_of, parse_object
 from detect_tl.formats.gather import Gatherer, extent_of, placed
@@ -43,8 +44,10 @@ def sniff(source: Source) -> Sniff:
         return Sniff("no .json file")
     claimed = tuple(p for p in files if _is_datumaro(source.peek(p)))
     if not claimed:
-        return Sniff(f'{len(files)} .json files, none with "items" and an object of "categories"')
-    return Sniff(f'{len(claimed)} .json files with "items" and "categories"', claimed)
+        return Sniff(
+            f'{counted(len(files), ".json file")}, none with "items" and an object of "categories"'
+        )
+    return Sniff(f'{counted(len(claimed), ".json file")} with "items" and "categories"', claimed)
 
 
 def _is_datumaro(ends: bytes) -> bool:

@@ -13,6 +13,7 @@ from detect_tl.core.dataset import CategoryIndex, Dataset, Instance, Sample
 from detect_tl.core.files import read_json
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Size
+from detect_tl.core.words import counted
 from detect_tl.formats.accounts import Account, AccountsByImage, near
 from detect_tl.formats.base import Format, Sniff
 from detect_tl.formats.gather import Gatherer, alphabetical, extent_of, placed
@@ -50,8 +51,10 @@ def sniff(source: Source) -> Sniff:
         return Sniff("no .json file")
     claimed = [p for p in files if _is_label_studio(source.peek(p))]
     if not claimed:
-        return Sniff(f'{len(files)} .json files, none with tasks and their "result"')
-    return Sniff(f"{len(claimed)} .json files with tasks", (*claimed, *find_configs(source)))
+        return Sniff(f'{counted(len(files), ".json file")}, none with tasks and their "result"')
+    return Sniff(
+        f"{counted(len(claimed), '.json file')} with tasks", (*claimed, *find_configs(source))
+    )
 
 
 def _is_label_studio(ends: bytes) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from detect_tl.core.dataset import CategoryIndex, Dataset, Instance, Sample
 from detect_tl.core.findings import Report
+from detect_tl.core.words import counted
 from detect_tl.formats.accounts import Account, AccountsByImage, near
 from detect_tl.formats.base import Format, Sniff
 from detect_tl.formats.gather import Gatherer, alphabetical, extent_of, placed
@@ -41,8 +42,10 @@ def sniff(source: Source) -> Sniff:
     claimed = tuple(p for p in files if _is_labelbox(source.peek(p)))
     if not claimed:
         kinds = " and ".join(sorted({p.suffix.lower() for p in files}))
-        return Sniff(f"{len(files)} {kinds} files, none with data rows and their labels")
-    return Sniff(f"{len(claimed)} files with data rows", claimed)
+        return Sniff(
+            f"{counted(len(files), f'{kinds} file')}, none with data rows and their labels"
+        )
+    return Sniff(f"{counted(len(claimed), 'file')} with data rows", claimed)
 
 
 def _is_labelbox(ends: bytes) -> bool:

@@ -12,6 +12,7 @@ from detect_tl.core.errors import DataError
 from detect_tl.core.files import read_json
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Mask, PolygonMask, Ring, RleMask, Size, box_ring
+from detect_tl.core.words import counted
 from detect_tl.formats.base import Format, Sniff
 from detect_tl.formats.finite import FARTHEST
 from detect_tl.formats.gather import Gatherer, alphabetical, extent_of, placed
@@ -30,8 +31,8 @@ def sniff(source: Source) -> Sniff:
         return Sniff("no .json file")
     claimed = tuple(p for p in files if _SHAPES.search(source.peek(p)))
     if not claimed:
-        return Sniff(f'{len(files)} .json files, none with "shapes"')
-    return Sniff(f'{len(claimed)} .json files with "shapes"', claimed)
+        return Sniff(f'{counted(len(files), ".json file")}, none with "shapes"')
+    return Sniff(f'{counted(len(claimed), ".json file")} with "shapes"', claimed)
 
 
 def read(source: Source, report: Report) -> Dataset:

@@ -17,6 +17,7 @@ from detect_tl.core.dataset import NO_ATTRIBUTES, CategoryIndex, Dataset, Instan
 from detect_tl.core.errors import DataError
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Mask, PolygonMask, Size, bitmap_to_rle, mask_box, rings_box
+from detect_tl.core.words import counted
 from detect_tl.formats.base import Format, Sniff
 from detect_tl.formats.finite import refuse_far
 from detect_tl.formats.gather import Gatherer, alphabetical, extent_of, placed
@@ -36,8 +37,8 @@ def sniff(source: Source) -> Sniff:
         return Sniff("no .xml file")
     claimed = tuple(p for p in files if _is_ours(source.peek(p)))
     if not claimed:
-        return Sniff(f"{len(files)} .xml files, none with <pt> or <segm>")
-    return Sniff(f"{len(claimed)} .xml files with <pt> or <segm>", claimed)
+        return Sniff(f"{counted(len(files), '.xml file')}, none with <pt> or <segm>")
+    return Sniff(f"{counted(len(claimed), '.xml file')} with <pt> or <segm>", claimed)
 
 
 def _is_ours(head: bytes) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from detect_tl.core.dataset import NO_ATTRIBUTES, Category, CategoryIndex, Dataset, Json, Sample
 from detect_tl.core.findings import Report
+from detect_tl.core.words import counted
 from detect_tl.formats.base import Format, Sniff
 from detect_tl.formats.csv_table.boxes import BoxesOfImage, BoxTable
 from detect_tl.formats.csv_table.text import first_row, read_rows, read_table
@@ -38,8 +39,10 @@ def sniff(source: Source) -> Sniff:
         return Sniff("no .csv file")
     boxes, masks = tables(source)
     if not boxes and not masks:
-        return Sniff(f"{len(files)} .csv files, none with ImageID, LabelName and XMin")
-    found = f"{len(boxes)} .csv files of boxes" + (f", {len(masks)} of masks" if masks else "")
+        return Sniff(f"{counted(len(files), '.csv file')}, none with ImageID, LabelName and XMin")
+    found = f"{counted(len(boxes), '.csv file')} of boxes" + (
+        f", {len(masks)} of masks" if masks else ""
+    )
     return Sniff(found, (*boxes, *masks, *_descriptions(source)))
 
 

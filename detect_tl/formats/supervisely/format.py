@@ -17,6 +17,7 @@ from detect_tl.core.errors import DataError
 from detect_tl.core.files import read_json
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Box, Mask, PolygonMask, Size, rings_box
+from detect_tl.core.words import counted
 from detect_tl.formats.base import Format, Sniff
 from detect_tl.formats.gather import Gatherer, alphabetical, extent_of, placed
 from detect_tl.formats.records import (
@@ -49,8 +50,12 @@ def sniff(source: Source) -> Sniff:
         return Sniff("no .json file")
     claimed = [p for p in files if _is_annotation(source.peek(p))]
     if not claimed:
-        return Sniff(f'{len(files)} .json files, none with "objects" and the "size" of an image')
-    return Sniff(f'{len(claimed)} .json files with "objects"', (*claimed, *_metas(source)))
+        return Sniff(
+            f'{counted(len(files), ".json file")}, none with "objects" and the "size" of an image'
+        )
+    return Sniff(
+        f'{counted(len(claimed), ".json file")} with "objects"', (*claimed, *_metas(source))
+    )
 
 
 def _is_annotation(ends: bytes) -> bool:

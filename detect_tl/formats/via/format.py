@@ -12,6 +12,7 @@ from pathlib import Path
 from detect_tl.core.dataset import CategoryIndex, Dataset, Instance, Sample
 from detect_tl.core.errors import DataError
 from detect_tl.core.findings import Report
+from detect_tl.core.words import counted
 from detect_tl.formats.base import Format, Sniff
 from detect_tl.formats.csv_table.text import first_row
 from detect_tl.formats.gather import Gatherer, alphabetical
@@ -44,8 +45,10 @@ def sniff(source: Source) -> Sniff:
     claimed = tuple(p for p in files if _is_via(p, source.peek(p)))
     if not claimed:
         kinds = " and ".join(sorted({p.suffix.lower() for p in files}))
-        return Sniff(f"{len(files)} {kinds} files, none with regions and their attributes")
-    return Sniff(f"{len(claimed)} files with regions and their attributes", claimed)
+        return Sniff(
+            f"{counted(len(files), f'{kinds} file')}, none with regions and their attributes"
+        )
+    return Sniff(f"{counted(len(claimed), 'file')} with regions and their attributes", claimed)
 
 
 def _is_via(path: Path, ends: bytes) -> bool:

@@ -17,6 +17,7 @@ from detect_tl.core.errors import DataError
 from detect_tl.core.files import IMAGE_SUFFIXES
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Size
+from detect_tl.core.words import counted
 from detect_tl.formats.base import Format, Sniff
 from detect_tl.formats.gather import Gatherer, alphabetical, extent_of, placed
 from detect_tl.formats.images import pair_left_over
@@ -44,9 +45,9 @@ def sniff(source: Source) -> Sniff:
     claimed = [p for p in files if _is_voc(source.peek(p))]
     masks = mask_files(source)
     if not claimed and not masks:
-        about = f"{len(files)} .xml files, none with an <annotation> root"
+        about = f"{counted(len(files), '.xml file')}, none with an <annotation> root"
         return Sniff(about if files else "no .xml file")
-    found = [f"{len(claimed)} .xml files with an <annotation> root"] if claimed else []
+    found = [f"{counted(len(claimed), '.xml file')} with an <annotation> root"] if claimed else []
     found += [f"{len(masks)} pictures in {OBJECTS}"] if masks else []
     return Sniff(" and ".join(found), (*claimed, *masks))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from detect_tl.core.dataset import CategoryIndex, Dataset, Sample
 from detect_tl.core.findings import Report
+from detect_tl.core.words import counted
 from detect_tl.formats.base import Format, Sniff
 from detect_tl.formats.gather import Gatherer
 from detect_tl.formats.source import Source
@@ -33,12 +34,14 @@ def sniff(source: Source) -> Sniff:
     if source.path.is_file() and source.path not in (*yamls, *rows):
         return Sniff("no data.yaml, no file of rows of numbers")
     if not yamls and not rows:
-        among = f" among {len(texts)} .txt files" if texts else ""
+        among = f" among {counted(len(texts), '.txt file')}" if texts else ""
         return Sniff(f"no data.yaml, no rows of numbers{among}")
     stems = {p.stem for p in source.images.images}
     claimed = [p for p in texts if _may_be_label(p) and (p.stem in stems or _in_labels(p, source))]
     labels = sorted({*rows, *claimed})
-    about = f"{len(labels)} .txt files of labels" + (f" and {yamls[0].name}" if yamls else "")
+    about = f"{counted(len(labels), '.txt file')} of labels" + (
+        f" and {yamls[0].name}" if yamls else ""
+    )
     return Sniff(about, (*labels, *yamls))
 
 
