@@ -156,6 +156,19 @@ def box_iou(a: Box, b: Box) -> float:
     return common / union if union > 0 else 0.0
 
 
+def boxes_iou(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N,) intersection over union of (N, 4) boxes with (N, 4) others, xyxy, pair by pair.
+
+    0 where both are empty, and where a coordinate is no number.
+    """
+    sides = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
+    common = np.clip(sides, 0, None).prod(axis=1)
+    areas = (np.clip(box[:, 2:] - box[:, :2], 0, None).prod(axis=1) for box in (a, b))
+    union = sum(areas) - common
+    overlaps: NDArray[np.float64] = np.divide(common, union, out=np.zeros(len(a)), where=union > 0)
+    return overlaps
+
+
 def rings_box(rings: Sequence[Ring]) -> Box:
     """The smallest box around all vertices; raise ValueError when there are none."""
     filled = [r for r in rings if len(r)]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from detect_tl.core.columns import InstanceTable, gathered
 from detect_tl.core.dataset import Sample
-from detect_tl.core.geometry import PolygonMask
+from detect_tl.core.geometry import PolygonMask, boxes_iou
 from detect_tl.core.model_spec import Task
 from detect_tl.curate.rules import LEAST_OVERLAP
 
@@ -68,17 +68,8 @@ def _bad_outlines(table: InstanceTable, size: _Floats) -> _Flags:
     around = np.concatenate(
         [np.minimum.reduceat(low, first), np.maximum.reduceat(high, first)], axis=1
     )
-    flags[outlined] |= _overlap(table.box[outlined], around) < LEAST_OVERLAP * (1 + 1e-9)
+    flags[outlined] |= boxes_iou(table.box[outlined], around) < LEAST_OVERLAP * (1 + 1e-9)
     return flags
-
-
-def _overlap(a: _Floats, b: _Floats) -> _Floats:
-    """Intersection over union of pairs of boxes, (N, 4) each; 0 where there is none."""
-    sides = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
-    common = np.clip(sides, 0, None).prod(axis=1)
-    union = sum(np.clip(c[:, 2:] - c[:, :2], 0, None).prod(axis=1) for c in (a, b)) - common
-    overlap: _Floats = np.divide(common, union, out=np.zeros(len(a)), where=union > 0)
-    return overlap
 
 
 def _repeated(table: InstanceTable, image_of: _Ints) -> _Flags:

@@ -16,6 +16,7 @@ from detect_tl.core.geometry import (
     bitmap_to_rle,
     box_iou,
     box_ring,
+    boxes_iou,
     clip_ring,
     mask_area,
     mask_box,
@@ -59,6 +60,15 @@ def test_box_iou_agrees_with_pycocotools(a: Box, b: Box) -> None:
     # tiny overlaps of huge boxes lie beyond the precision of either
     expected = float(coco.iou([list(a.xywh)], [list(b.xywh)], [0])[0][0])
     assert box_iou(a, b) == pytest.approx(expected, abs=1e-6)
+    assert boxes_iou(np.asarray([a, b]), np.asarray([b, b])).tolist() == pytest.approx(
+        [expected, 1.0 if b.area else 0.0], abs=1e-6
+    )
+
+
+def test_many_boxes_without_an_area_or_a_place_overlap_nothing() -> None:
+    odd = np.asarray([[5, 5, 5, 5], [9, 9, 1, 1], [np.nan, 0, 1, 1], [0, 0, np.inf, 1]])
+    assert boxes_iou(odd, np.asarray([[0.0, 0, 10, 10]] * 4)).tolist() == [0, 0, 0, 0]
+    assert boxes_iou(np.zeros((0, 4)), np.zeros((0, 4))).tolist() == []
 
 
 def test_an_inverted_box_has_no_area() -> None:

@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detect_tl.core.columns import ranges
-from detect_tl.core.geometry import Box, RleMask
+from detect_tl.core.geometry import Box, RleMask, boxes_iou
 from detect_tl.core.words import counted
 from detect_tl.curate.checks.base import Note, check
 from detect_tl.curate.checks.limits import Limits
 from detect_tl.curate.checks.objects import note_at
-from detect_tl.curate.checks.pairs import iou
 from detect_tl.curate.checks.rings import Index, Rings
 from detect_tl.curate.checks.snapshot import Snapshot
 from detect_tl.curate.rules import show
@@ -33,7 +32,7 @@ _BLOCK = 20_000
 def box_off_mask(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """A box that does not belong to the mask of its own object."""
     rows, around = snapshot.rings.boxes_of_objects()
-    off = iou(snapshot.boxes[rows], around) < limits.box_of_mask
+    off = boxes_iou(snapshot.boxes[rows], around) < limits.box_of_mask
     for row, box in sorted(zip(rows[off].tolist(), around[off].tolist(), strict=True)):
         text = f"box {show(snapshot.box(row))} does not fit its mask, {show(Box(*box))}"
         yield note_at(snapshot, row, text)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from detect_tl.core.geometry import boxes_iou
 from detect_tl.curate.checks.base import Note, check
 from detect_tl.curate.checks.limits import Limits
 from detect_tl.curate.checks.objects import note_at, notes_at
@@ -102,19 +103,9 @@ def _overlapping(
         there = here + step
         close = (owner[here] == owner[there]) & (boxes[there, 0] <= reach[here])
         here, there = here[close], there[close]
-        overlaps = iou(boxes[here], boxes[there])
+        overlaps = boxes_iou(boxes[here], boxes[there])
         much = overlaps >= least
         yield np.stack([order[here[much]], order[there[much]]], axis=1), overlaps[much]
-
-
-def iou(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N,) intersection over union of (N, 4) boxes with (N, 4) others; 0 where both are empty."""
-    low, high = np.maximum(a[:, :2], b[:, :2]), np.minimum(a[:, 2:], b[:, 2:])
-    common = np.prod(np.maximum(high - low, 0), axis=1)
-    areas = [np.prod(np.maximum(box[:, 2:] - box[:, :2], 0), axis=1) for box in (a, b)]
-    union = areas[0] + areas[1] - common
-    overlaps: NDArray[np.float64] = common / np.where(union > 0, union, 1)
-    return overlaps
 
 
 CHECKS = (duplicate, near_duplicate, several_classes)
