@@ -103,7 +103,8 @@ def _grouped(group: Group, data: Path) -> Iterator[Piece]:
     """The id with its number and consequence once, and the first few places."""
     count = len(group.findings)
     times = f" ({count} times)" if count > 1 else ""
-    yield f"{group.severity}: {group.id}{times}. {group.consequence}".rstrip()
+    consequence = f". {group.consequence}" if group.consequence else ""
+    yield f"{group.severity}: {group.id}{times}{consequence}"
     for finding in group.findings[:_MOST_EXAMPLES]:
         yield f"    {_place(finding, data)}{finding.message}"
     if count > _MOST_EXAMPLES:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from detect_tl.curate.checks import CHECKS
-from tests.cli.conftest import Run, refused, voc_folder
+from tests.cli.conftest import Run, picture, refused, voc_folder
 
 
 @pytest.fixture
@@ -24,6 +24,13 @@ def messy(tmp_path: Path) -> Path:
     path = folder / "v9.xml"
     path.write_text(path.read_text().replace("<name>cat<", "<name>cats<"))
     return folder
+
+
+def row(folder: Path, label: str) -> None:
+    """A picture, and a row of YOLO for it."""
+    picture(folder / "images/a.jpg")
+    (folder / "labels").mkdir()
+    (folder / "labels/a.txt").write_text(label)
 
 
 def test_a_page_shows_what_was_found(run: Run, messy: Path, tmp_path: Path) -> None:
@@ -54,6 +61,13 @@ def test_findings_are_grouped_and_the_consequence_is_told_once(run: Run, messy: 
     assert any(line.startswith("error: box.outside. ") for line in lines[:start])
     assert "'cat' (9 objects), 'cats' (1 object)" in done.stdout
     assert lines[-1].startswith("10 images, 10 objects: 1 error, ")
+
+
+def test_what_one_format_notices_is_told_by_its_message_alone(run: Run, tmp_path: Path) -> None:
+    row(tmp_path, "0 0.5 0.5 0.2 0.2")
+    lines = run("check", tmp_path, "-q").stdout.splitlines()
+    start = lines.index("warning: yolo.no-names")
+    assert "classes are called class_0" in lines[start + 1]
 
 
 def test_choosing_checks_and_how_strict_to_be(run: Run, messy: Path) -> None:

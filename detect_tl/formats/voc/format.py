@@ -48,7 +48,7 @@ def sniff(source: Source) -> Sniff:
         about = f"{counted(len(files), '.xml file')}, none with an <annotation> root"
         return Sniff(about if files else "no .xml file")
     found = [f"{counted(len(claimed), '.xml file')} with an <annotation> root"] if claimed else []
-    found += [f"{len(masks)} pictures in {OBJECTS}"] if masks else []
+    found += [f"{counted(len(masks), 'picture')} in {OBJECTS}"] if masks else []
     return Sniff(" and ".join(found), (*claimed, *masks))
 
 
