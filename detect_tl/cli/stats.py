@@ -12,6 +12,7 @@ from detect_tl import api
 from detect_tl.api.viewing import StatsResult
 from detect_tl.cli.options import PATH, reading_options, verb
 from detect_tl.cli.output import Output, Piece, Table, pass_output
+from detect_tl.core.words import counted
 
 if TYPE_CHECKING:
     from detect_tl.curate.overview import Overview
@@ -45,8 +46,8 @@ def _describe(result: StatsResult) -> Iterator[Piece]:
     crowds = f", {figures.crowds} of them crowds" if figures.crowds else ""
     yield f"{result.data}: {result.format}"
     yield (
-        f"{figures.images} images, {figures.objects} objects{crowds}, "
-        f"{len(figures.classes)} classes"
+        f"{counted(figures.images, 'image')}, {counted(figures.objects, 'object')}{crowds}, "
+        f"{counted(len(figures.classes), 'class', 'classes')}"
     )
     yield _splits(figures)
     yield _classes(figures)

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 
-def counted(number: int, thing: str) -> str:
-    """ "1 object", "2 objects"."""
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+def counted(number: int, thing: str, several: str = "") -> str:
+    """ "1 object", "2 objects"; `several` for a thing whose plural does not end in "s" alone."""
+    return f"{number} {thing if number == 1 else several or f'{thing}s'}"

@@ -41,7 +41,7 @@ def test_a_page_shows_what_was_found(run: Run, messy: Path, tmp_path: Path) -> N
     text = page.read_text("utf-8")
     assert "box.out-of-bounds" in text
     assert "leaves the 64x48 image by 26 pixels" in text
-    assert "<b>v0.jpg</b>" in text  # the caption of its picture
+    assert "<b>v0.jpg</b> cat: [5, 6, 90, 30]" in text  # the caption of its picture, named once
     assert str(tmp_path) not in text
     refused(run("check", messy, "--report", tmp_path / "check.txt"), 2, "check.html")
 

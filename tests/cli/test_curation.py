@@ -96,7 +96,7 @@ def test_split_refuses_what_it_cannot_do(run: Run, pictures: Path, tmp_path: Pat
 def test_stats_are_words_and_numbers(run: Run, pictures: Path) -> None:
     result = run("stats", pictures)
     assert result.exit_code == 0, result.output
-    assert "10 images, 10 objects, 1 classes" in result.stdout
+    assert "10 images, 10 objects, 1 class\n" in result.stdout
     assert "██████████████████████████████" in result.stdout
     document = said(run("stats", pictures, "--json"))
     assert document["classes"]["cat"]["objects"] == 10
