@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from concurrent.futures import Executor
+from concurrent.futures.process import BrokenProcessPool
+from itertools import chain, islice
 from typing import TypeVar
+
+from detect_tl.core.errors import MachineError
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -32,10 +36,10 @@ def spread(
         yield from map(function, first)
         yield from map(function, remaining)
         return
-    # Not the standard pool: where a process is not forked, that one runs the user's script again.
-    from loky import get_reusable_executor
-
-    executor = get_reusable_executor(max_workers=count, timeout=60)
+    executor = _executor(count)
+    if executor is None:
+        yield from map(function, chain(first, remaining))
+        return
     running = deque(executor.submit(function, task) for task in first)
     try:
         for task in islice(remaining, count):
@@ -44,9 +48,26 @@ def spread(
             yield running.popleft().result()
             for task in islice(remaining, 1):
                 running.append(executor.submit(function, task))
+    except BrokenProcessPool as error:
+        raise MachineError(
+            f"a process that helped was killed: {str(error).partition('.')[0]}",
+            hint="Most likely the memory ran out; close other programs, or use a larger machine.",
+        ) from error
     finally:
         for future in running:
             future.cancel()
+
+
+def _executor(count: int) -> Executor | None:
+    """Processes to work in; None where the system offers no way to talk to them."""
+    # Not the standard pool: where a process is not forked, that one runs the user's script again.
+    from loky import get_reusable_executor
+
+    try:
+        executor: Executor = get_reusable_executor(max_workers=count, timeout=60)
+    except (OSError, NotImplementedError):  # no semaphores, as in some sandboxes
+        return None
+    return executor
 
 
 def cores() -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from detect_tl.core.errors import MachineError
 from detect_tl.core.parallel import spread
 
 
@@ -51,3 +52,17 @@ def test_a_script_without_a_guard_is_not_run_again(tmp_path: Path) -> None:
         [sys.executable, str(script)], capture_output=True, text=True, check=True, env=os.environ
     )
     assert found.stdout == "ran ['b', 'c', 'd']\n"
+
+
+def test_without_semaphores_all_is_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: object) -> None:
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr("loky.get_reusable_executor", refuse)
+    assert list(spread(os.getppid, [], 2)) == []
+    assert list(spread(math.factorial, [3, 4, 5], 2)) == [6, 24, 120]
+
+
+def test_a_process_that_is_killed_is_said() -> None:
+    with pytest.raises(MachineError, match="killed"):
+        list(spread(os._exit, [1, 1, 1], 2))
