@@ -18,9 +18,9 @@ from detect_tl.core.errors import DataError
 from detect_tl.core.files import read_json
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Box
-from detect_tl.core.words import counted
 from detect_tl.formats.base import Format, Sniff
 from detect_tl.formats.gather import Gatherer, alphabetical
+from detect_tl.formats.recognise import recognise
 from detect_tl.formats.records import (
     UNREADABLE,
     label_of,
@@ -44,15 +44,7 @@ _BOX = ("x", "y", "width", "height")
 
 
 def sniff(source: Source) -> Sniff:
-    files = source.candidates(".json")
-    if not files:
-        return Sniff("no .json file")
-    claimed = tuple(p for p in files if _is_create_ml(source.peek(p)))
-    if not claimed:
-        return Sniff(
-            f'{counted(len(files), ".json file")}, none a list of images with "coordinates"'
-        )
-    return Sniff(f'{counted(len(claimed), ".json file")} with "coordinates" of boxes', claimed)
+    return recognise(source, (".json",), _is_create_ml, 'a list of images and "coordinates"')
 
 
 def _is_create_ml(ends: bytes) -> bool:

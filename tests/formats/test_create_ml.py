@@ -119,7 +119,7 @@ def test_a_cut_off_file_is_refused(tmp_path: Path) -> None:
 def test_files_of_others_are_left_alone(tmp_path: Path, other: str) -> None:
     image(tmp_path / "a.jpg")
     text(tmp_path / "a.json", other)
-    with pytest.raises(DataError, match="none a list of images"):
+    with pytest.raises(DataError, match="none with a list of images"):
         read(tmp_path, "createml")
 
 

@@ -15,7 +15,6 @@ from detect_tl.core.dataset import CategoryIndex, Dataset, Sample
 from detect_tl.core.files import IMAGE_SUFFIXES
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Size
-from detect_tl.core.words import counted
 from detect_tl.formats.base import Format, Sniff
 from detect_tl.formats.cvat.meta import Meta, read_meta
 from detect_tl.formats.cvat.nodes import Node, children_of
@@ -30,6 +29,7 @@ from detect_tl.formats.cvat.video import (
 )
 from detect_tl.formats.cvat.write import LOSSES, write
 from detect_tl.formats.gather import Gatherer, alphabetical, extent_of, placed
+from detect_tl.formats.recognise import recognise
 from detect_tl.formats.records import leave_out_unlisted, size_of, split_of_stem
 from detect_tl.formats.source import Source, split_name
 
@@ -42,13 +42,7 @@ _NO_SUBSET = "default"
 
 
 def sniff(source: Source) -> Sniff:
-    files = source.candidates(".xml")
-    if not files:
-        return Sniff("no .xml file")
-    claimed = tuple(p for p in files if _is_cvat(source.peek(p)))
-    if not claimed:
-        return Sniff(f"{counted(len(files), '.xml file')}, none with an <annotations> root")
-    return Sniff(f"{counted(len(claimed), '.xml file')} with an <annotations> root", claimed)
+    return recognise(source, (".xml",), _is_cvat, "an <annotations> root")
 
 
 def _is_cvat(peek: bytes) -> bool:

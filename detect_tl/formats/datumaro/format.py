@@ -18,11 +18,11 @@ from detect_tl.core.errors import DataError
 from detect_tl.core.files import read_json
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Size
-from detect_tl.core.words import counted
 from detect_tl.formats.base import Format, Sniff
 from detect_tl.formats.datumaro.object import group_of, parse_object
 from detect_tl.formats.gather import Gatherer, extent_of, placed
 from detect_tl.formats.no_area import NoAreaError, say_no_area
+from detect_tl.formats.recognise import recognise
 from detect_tl.formats.records import (
     UNREADABLE,
     join_parts,
@@ -39,15 +39,7 @@ _CATEGORIES = re.compile(rb'"categories"\s*:\s*\{')
 
 
 def sniff(source: Source) -> Sniff:
-    files = source.candidates(".json")
-    if not files:
-        return Sniff("no .json file")
-    claimed = tuple(p for p in files if _is_datumaro(source.peek(p)))
-    if not claimed:
-        return Sniff(
-            f'{counted(len(files), ".json file")}, none with "items" and an object of "categories"'
-        )
-    return Sniff(f'{counted(len(claimed), ".json file")} with "items" and "categories"', claimed)
+    return recognise(source, (".json",), _is_datumaro, '"items" and an object of "categories"')
 
 
 def _is_datumaro(ends: bytes) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ from detect_tl.core.dataset import CategoryIndex, Dataset, Instance, Sample
 from detect_tl.core.files import read_json
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Size
-from detect_tl.core.words import counted
 from detect_tl.formats.accounts import Account, AccountsByImage, near
 from detect_tl.formats.base import Format, Sniff
 from detect_tl.formats.gather import Gatherer, alphabetical, extent_of, placed
@@ -27,6 +26,7 @@ from detect_tl.formats.label_studio.region import (
 from detect_tl.formats.label_studio.task import tasks_of
 from detect_tl.formats.label_studio.write import LOSSES, write
 from detect_tl.formats.no_area import NoAreaError, say_no_area
+from detect_tl.formats.recognise import recognise
 from detect_tl.formats.records import (
     UNREADABLE,
     leave_out_unlisted,
@@ -46,15 +46,8 @@ _SIZE = re.compile(rb'"original_width"\s*:')
 
 
 def sniff(source: Source) -> Sniff:
-    files = source.candidates(".json")
-    if not files:
-        return Sniff("no .json file")
-    claimed = [p for p in files if _is_label_studio(source.peek(p))]
-    if not claimed:
-        return Sniff(f'{counted(len(files), ".json file")}, none with tasks and their "result"')
-    return Sniff(
-        f"{counted(len(claimed), '.json file')} with tasks", (*claimed, *find_configs(source))
-    )
+    found = recognise(source, (".json",), _is_label_studio, 'tasks and their "result"')
+    return replace(found, files=(*found.files, *find_configs(source))) if found.matches else found
 
 
 def _is_label_studio(ends: bytes) -> bool:

@@ -13,13 +13,13 @@ from pathlib import Path
 
 from detect_tl.core.dataset import CategoryIndex, Dataset, Instance, Sample
 from detect_tl.core.findings import Report
-from detect_tl.core.words import counted
 from detect_tl.formats.accounts import Account, AccountsByImage, near
 from detect_tl.formats.base import Format, Sniff
 from detect_tl.formats.gather import Gatherer, alphabetical, extent_of, placed
 from detect_tl.formats.labelbox.object import answers, parse_object
 from detect_tl.formats.labelbox.rows import Row, parse_rows, read_rows
 from detect_tl.formats.no_area import NoAreaError, say_no_area
+from detect_tl.formats.recognise import recognise
 from detect_tl.formats.records import (
     UNREADABLE,
     leave_out_unlisted,
@@ -36,16 +36,9 @@ _LABEL = re.compile(rb'"Label"\s*:')
 
 
 def sniff(source: Source) -> Sniff:
-    files = source.candidates(".ndjson", ".jsonl", ".json")
-    if not files:
-        return Sniff("no .ndjson or .json file")
-    claimed = tuple(p for p in files if _is_labelbox(source.peek(p)))
-    if not claimed:
-        kinds = " and ".join(sorted({p.suffix.lower() for p in files}))
-        return Sniff(
-            f"{counted(len(files), f'{kinds} file')}, none with data rows and their labels"
-        )
-    return Sniff(f"{counted(len(claimed), 'file')} with data rows", claimed)
+    return recognise(
+        source, (".ndjson", ".jsonl", ".json"), _is_labelbox, "data rows and their labels"
+    )
 
 
 def _is_labelbox(ends: bytes) -> bool:

@@ -12,13 +12,13 @@ from detect_tl.core.errors import DataError
 from detect_tl.core.files import read_json
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Mask, PolygonMask, Ring, RleMask, Size, box_ring
-from detect_tl.core.words import counted
 from detect_tl.formats.base import Format, Sniff
 from detect_tl.formats.finite import FARTHEST
 from detect_tl.formats.gather import Gatherer, alphabetical, extent_of, placed
 from detect_tl.formats.labelme.image import find_or_unpack
 from detect_tl.formats.labelme.shape import NOT_OBJECTS, Shape, has_area, parse_shape
 from detect_tl.formats.labelme.write import LOSSES, write
+from detect_tl.formats.recognise import recognise
 from detect_tl.formats.records import UNREADABLE, why
 from detect_tl.formats.source import Source
 
@@ -26,13 +26,7 @@ _SHAPES = re.compile(rb'"shapes"\s*:\s*(\[|null)')
 
 
 def sniff(source: Source) -> Sniff:
-    files = source.candidates(".json")
-    if not files:
-        return Sniff("no .json file")
-    claimed = tuple(p for p in files if _SHAPES.search(source.peek(p)))
-    if not claimed:
-        return Sniff(f'{counted(len(files), ".json file")}, none with "shapes"')
-    return Sniff(f'{counted(len(claimed), ".json file")} with "shapes"', claimed)
+    return recognise(source, (".json",), _SHAPES.search, '"shapes"')
 
 
 def read(source: Source, report: Report) -> Dataset:

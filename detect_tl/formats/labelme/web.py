@@ -17,12 +17,12 @@ from detect_tl.core.dataset import NO_ATTRIBUTES, CategoryIndex, Dataset, Instan
 from detect_tl.core.errors import DataError
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Mask, PolygonMask, Size, bitmap_to_rle, mask_box, rings_box
-from detect_tl.core.words import counted
 from detect_tl.formats.base import Format, Sniff
 from detect_tl.formats.finite import refuse_far
 from detect_tl.formats.gather import Gatherer, alphabetical, extent_of, placed
 from detect_tl.formats.label_image import read_label_image
 from detect_tl.formats.labelme.shape import has_area
+from detect_tl.formats.recognise import recognise
 from detect_tl.formats.source import Source
 from detect_tl.formats.xml import lines_of, number_of, read_xml, text_of
 
@@ -32,13 +32,7 @@ _MASK_FOLDERS = frozenset({"masks", "scribbles"})
 
 
 def sniff(source: Source) -> Sniff:
-    files = source.candidates(".xml")
-    if not files:
-        return Sniff("no .xml file")
-    claimed = tuple(p for p in files if _is_ours(source.peek(p)))
-    if not claimed:
-        return Sniff(f"{counted(len(files), '.xml file')}, none with <pt> or <segm>")
-    return Sniff(f"{counted(len(claimed), '.xml file')} with <pt> or <segm>", claimed)
+    return recognise(source, (".xml",), _is_ours, "<pt> or <segm>")
 
 
 def _is_ours(head: bytes) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,9 @@ from detect_tl.core.errors import DataError
 from detect_tl.core.files import read_json
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Box, Mask, PolygonMask, Size, rings_box
-from detect_tl.core.words import counted
 from detect_tl.formats.base import Format, Sniff
 from detect_tl.formats.gather import Gatherer, alphabetical, extent_of, placed
+from detect_tl.formats.recognise import recognise
 from detect_tl.formats.records import (
     UNREADABLE,
     join_parts,
@@ -45,17 +45,8 @@ _Record = Mapping[str, Any]
 
 
 def sniff(source: Source) -> Sniff:
-    files = source.candidates(".json")
-    if not files:
-        return Sniff("no .json file")
-    claimed = [p for p in files if _is_annotation(source.peek(p))]
-    if not claimed:
-        return Sniff(
-            f'{counted(len(files), ".json file")}, none with "objects" and the "size" of an image'
-        )
-    return Sniff(
-        f'{counted(len(claimed), ".json file")} with "objects"', (*claimed, *_metas(source))
-    )
+    found = recognise(source, (".json",), _is_annotation, '"objects" and the "size" of an image')
+    return replace(found, files=(*found.files, *_metas(source))) if found.matches else found
 
 
 def _is_annotation(ends: bytes) -> bool:
