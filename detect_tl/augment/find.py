@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from detect_tl.augment.spec import Augmentation
-from detect_tl.core.errors import DataError, MachineError, UsageError, did_you_mean
+from detect_tl.core.errors import MachineError, UsageError, did_you_mean
+from detect_tl.core.yaml_files import read_yaml
 from detect_tl.plugins import Group, load, names
 
 GROUP: Group = "detect_tl.augmentations"
@@ -46,19 +47,7 @@ def _is_file(named: str | Path) -> bool:
 
 
 def _read(path: Path) -> Augmentation:
-    import yaml
-
-    try:
-        content = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot be read: {error}", path=path) from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise DataError(
-            f"broken YAML: {getattr(error, 'problem', None) or error}",
-            path=path,
-            line=mark.line + 1 if mark else None,
-        ) from error
+    content = read_yaml(path)
     try:
         return Augmentation.parse(content, name=path.stem)
     except UsageError as error:

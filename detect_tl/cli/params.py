@@ -8,7 +8,9 @@ from typing import Any
 
 import click
 
+from detect_tl.core.errors import DataError
 from detect_tl.core.splits import SPLITS
+from detect_tl.core.yaml_files import read_yaml
 
 
 def _pairs(text: str) -> Iterator[tuple[str, str, str]]:
@@ -76,14 +78,11 @@ class NewNames(click.ParamType[dict[str, str]]):
     def _read(
         self, path: Path, param: click.Parameter | None, ctx: click.Context | None
     ) -> dict[str, str]:
-        import yaml
-
         try:
-            found = yaml.safe_load(path.read_text("utf-8"))
-        except OSError as error:
-            self.fail(f"{path} cannot be read: {error.strerror}", param, ctx)
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            self.fail(f"{path} is no YAML: {str(error).splitlines()[0]}", param, ctx)
+            found = read_yaml(path)
+        except DataError as error:
+            at = f"{path}:{error.line}" if error.line else path
+            self.fail(f"{at}: {error.message}", param, ctx)
         if not isinstance(found, dict):
             self.fail(f"{path} does not say which class becomes which, as `sedan: car`", param, ctx)
         return {str(old): str(new) for old, new in found.items()}

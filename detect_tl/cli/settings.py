@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from detect_tl.core.errors import UsageError, did_you_mean
+from detect_tl.core.errors import DataError, UsageError, did_you_mean
+from detect_tl.core.yaml_files import read_yaml
 
 _PREFIX = "DETECT_TL_"
 
@@ -50,19 +51,11 @@ def config_values(path: Path, parameters: Iterable[click.Parameter]) -> dict[str
 
 
 def _mapping(path: Path) -> dict[Any, Any]:
-    import yaml
-
     try:
-        given = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
-        raise UsageError(f"the settings cannot be read: {reason}", path=path) from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
+        given = read_yaml(path)
+    except DataError as error:  # what a user says of a command, and no data
         raise UsageError(
-            f"broken YAML: {getattr(error, 'problem', None) or error}",
-            path=path,
-            line=mark.line + 1 if mark else None,
+            f"the settings: {error.message}", path=path, line=error.line, hint=error.hint
         ) from error
     if given is None:
         return {}

@@ -151,7 +151,7 @@ def test_merge_unites(run: Run, pictures: Path, tmp_path: Path) -> None:
     names.write_text("- cat\n")
     refused(run("merge", pictures, other, three, "--map", names), 2, "which class becomes which")
     names.write_text("{")
-    refused(run("merge", pictures, other, three, "--map", names), 2, "is no YAML")
+    refused(run("merge", pictures, other, three, "--map", names), 2, "broken YAML")
     assert not three.exists()
 
 

@@ -10,6 +10,7 @@ import yaml
 
 from detect_tl.core.errors import DataError
 from detect_tl.core.findings import Report
+from detect_tl.core.yaml_files import broken_yaml
 from detect_tl.formats.source import Source
 
 SPLIT_KEYS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -49,13 +50,7 @@ def read_yaml(path: Path) -> Mapping[str, Any]:
     except (ValueError, OverflowError, RecursionError) as error:
         raise DataError(f"broken YAML: {error}", path=path) from error
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise DataError(
-            f"broken YAML: {getattr(error, 'problem', None) or error}",
-            path=path,
-            line=mark.line + 1 if mark else None,
-            hint="Look at the indentation and the quotes around that line.",
-        ) from error
+        raise broken_yaml(error, path) from error
     if not isinstance(document, dict):
         raise DataError("not a data.yaml: no `key: value` lines", path=path)
     return document
