@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -210,8 +211,8 @@ def _write_page(target: Path, data: Path, read: ReadResult) -> None:
 
 
 def check_list(ids: Sequence[str] = ()) -> CheckListResult:
-    """All checks, or those of these ids; raises UsageError for an unknown one."""
-    from detect_tl.curate.checks import CHECKS, Limits, find_check
+    """All checks, or those of these ids and areas ("box"); raises UsageError for an unknown one."""
+    from detect_tl.curate.checks import CHECKS, Limits, find_checks
 
     return CheckListResult(
         tuple(
@@ -223,6 +224,6 @@ def check_list(ids: Sequence[str] = ()) -> CheckListResult:
                 tuple((name, *Limits.describe(name)) for name in each.limits),
                 each.look is not None,
             )
-            for each in (map(find_check, ids) if ids else CHECKS)
+            for each in (chain.from_iterable(map(find_checks, ids)) if ids else CHECKS)
         )
     )

@@ -54,7 +54,7 @@ _IDS = CommaList("ID,ID")
     help="Write a page too: plots, and a picture of what each finding is about.",
 )
 @click.option("--list", "listed", is_flag=True, help="Show all checks, and check nothing.")
-@click.option("--explain", metavar="ID", help="Show what one check looks for, and why.")
+@click.option("--explain", metavar="ID", help="Show what a check looks for, and why.")
 @reading_options
 @pass_output
 @click.pass_context

@@ -119,6 +119,11 @@ def test_the_list_and_an_explanation(run: Run) -> None:
     assert explained.startswith("box.tiny (warning)\nWhat: ")
     assert "Threshold tiny: 8 px at imgsz; " in explained
     assert "while annotations are read" in run("check", "--explain", "split.overlap").stdout
+    area = run("check", "--explain", "mask").stdout
+    assert [each.id for each in CHECKS if f"{each.id} (" in area] == [
+        each.id for each in CHECKS if each.id.startswith("mask.")
+    ]
+    refused(run("check", "--explain", "yolo.bad-row"), 2, "the reader of one format")
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from detect_tl.curate.checks import (
     check_dataset,
     consequence_of,
     drop_unusable,
-    find_check,
+    find_checks,
 )
 from detect_tl.curate.checks.base import Note, check
 from detect_tl.curate.checks.run import run_check
@@ -108,7 +108,7 @@ def test_unknown_checks_are_refused_with_a_suggestion(word: str, hint: str) -> N
         Selection((), (word,))
     assert hint in caught.value.hint
     with pytest.raises(UsageError):
-        find_check(word)
+        find_checks(word)
 
 
 @check("test.fragile", "warning", "Nothing.")

@@ -5,7 +5,7 @@ It neither prints nor mends; `repair` does the mending, by the same rules.
 
 from detect_tl.curate.checks.base import Check
 from detect_tl.curate.checks.limits import Limits
-from detect_tl.curate.checks.registry import CHECKS, Selection, consequence_of, find_check
+from detect_tl.curate.checks.registry import CHECKS, Selection, consequence_of, find_checks
 from detect_tl.curate.checks.run import check_dataset
 from detect_tl.curate.checks.usable import drop_unusable
 
@@ -17,5 +17,5 @@ __all__ = [
     "check_dataset",
     "consequence_of",
     "drop_unusable",
-    "find_check",
+    "find_checks",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 from detect_tl.core.errors import UsageError, did_you_mean
 from detect_tl.curate.checks import (
@@ -48,11 +49,17 @@ CHECKS: tuple[Check, ...] = tuple(
 _BY_ID = {each.id: each for each in CHECKS}
 
 
-def find_check(id_: str) -> Check:
-    """The check of this id; raise UsageError with a suggestion when there is none."""
-    if id_ not in _BY_ID:
-        raise UsageError(f"there is no check {id_!r}", hint=did_you_mean(id_, _BY_ID))
-    return _BY_ID[id_]
+def find_checks(word: str) -> list[Check]:
+    """The check of an id, or all of an area; raise UsageError with a suggestion for any other."""
+    found = [each for each in CHECKS if _covers(word, each.id)]
+    if not found and _area(word) in format_names():
+        raise UsageError(
+            f"{word!r} is what the reader of one format notices",
+            hint="There is no more to it than what its message says.",
+        )
+    if not found:
+        _unknown(word)
+    return found
 
 
 def consequence_of(id_: str) -> str:
@@ -74,10 +81,7 @@ class Selection:
     def __post_init__(self) -> None:
         for word in (*self.only, *self.skip):
             if not any(_covers(word, id_) for id_ in _BY_ID) and _area(word) not in format_names():
-                areas = sorted({_area(id_) for id_ in _BY_ID})
-                raise UsageError(
-                    f"there is no check {word!r}", hint=did_you_mean(word, [*areas, *_BY_ID])
-                )
+                _unknown(word)
 
     def wants(self, id_: str) -> bool:
         wanted = not self.only or _any_covers(self.only, id_)
@@ -90,6 +94,11 @@ class Selection:
             for each in CHECKS
             if each.look and self.wants(each.id) and (decode or Need.PIXELS not in each.need)
         ]
+
+
+def _unknown(word: str) -> NoReturn:
+    areas = sorted({_area(id_) for id_ in _BY_ID})
+    raise UsageError(f"there is no check {word!r}", hint=did_you_mean(word, [*areas, *_BY_ID]))
 
 
 def _any_covers(words: Iterable[str], id_: str) -> bool:
