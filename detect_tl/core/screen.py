@@ -1,9 +1,16 @@
-"""Whether there is a screen to open a window on."""
+"""Windows, where there is a screen to open them on."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from detect_tl.core.errors import MachineError
+
+STOP_KEYS = frozenset({ord("q"), ord("Q"), 27})
+"""q and Escape end whatever is shown."""
 
 
 def has_display() -> bool:
@@ -11,3 +18,27 @@ def has_display() -> bool:
     if not sys.platform.startswith("linux"):
         return True
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+@contextmanager
+def opened_window(title: str, instead: str) -> Iterator[None]:
+    """A window that can be resized, closed at the end.
+
+    instead: what to do without one, in an error. Raises MachineError where there is no display, or
+    OpenCV was built without windows.
+    """
+    import cv2
+
+    if not has_display():
+        raise MachineError("there is no display to show a window on", hint=instead)
+    try:
+        cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+    except cv2.error as error:
+        raise MachineError(
+            "this OpenCV was built without windows",
+            hint=f"{instead} Or reinstall opencv-python in place of its headless build.",
+        ) from error
+    try:
+        yield
+    finally:
+        cv2.destroyAllWindows()

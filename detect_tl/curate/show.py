@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from detect_tl.core.dataset import Dataset, Sample, categories_of
-from detect_tl.core.errors import DataError, MachineError, UsageError, did_you_mean
+from detect_tl.core.errors import DataError, UsageError, did_you_mean
 from detect_tl.core.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, atomic_folder, atomic_path
 from detect_tl.core.findings import Report
 from detect_tl.core.images import Image, write_image
 from detect_tl.core.lettering import put_label
 from detect_tl.core.pages import choose_pictures
 from detect_tl.core.progress import Progress, Silent, track
-from detect_tl.core.screen import has_display
+from detect_tl.core.screen import STOP_KEYS, opened_window
 from detect_tl.core.words import counted
 from detect_tl.curate.draw import draw_sample
 from detect_tl.curate.filter import is_called
@@ -26,7 +26,6 @@ from detect_tl.curate.names import plan_names
 
 _SHEETS = frozenset(".jpg .jpeg .png .webp".split())
 _OTHER_FILES = (IMAGE_SUFFIXES | VIDEO_SUFFIXES | {".html", ".pdf", ".svg"}) - _SHEETS
-_STOP_KEYS = frozenset({ord("q"), ord("Q"), 27})
 _CELL = 480
 _GAP = 8
 _CAPTION = 22
@@ -161,25 +160,15 @@ def show_window(drawn: Iterable[tuple[Sample, Image]], title: str) -> int:
     """
     import cv2
 
-    if not has_display():
-        raise MachineError("there is no display to show a window on", hint="Give --out a folder.")
-    try:
-        cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
-    except cv2.error as error:
-        raise MachineError(
-            "this OpenCV was built without windows",
-            hint="Give --out a folder, or reinstall opencv-python in place of its headless build.",
-        ) from error
     shown = 0
-    try:
+    with opened_window(title, "Give --out a folder."):
         for sample, image in drawn:
             shown += 1
-            cv2.setWindowTitle(title, f"{sample.image.name} - {len(sample.instances)} objects")
+            said = counted(len(sample.instances), "object")
+            cv2.setWindowTitle(title, f"{sample.image.name} - {said}")
             cv2.imshow(title, image)
-            if _key(title) in _STOP_KEYS:
+            if _key(title) in STOP_KEYS:
                 break
-    finally:
-        cv2.destroyAllWindows()
     return shown
 
 

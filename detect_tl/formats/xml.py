@@ -14,6 +14,9 @@ from detect_tl.core.errors import DataError
 # A parser turns line ends and tabs into others, unless they are written as numbers.
 LINE_ENDS = {"\n": "&#10;", "\r": "&#13;", "\t": "&#9;"}
 
+# Of the formats with an <annotation> root, these only stand in that of the LabelMe of the web.
+LABELME_WEB = re.compile(rb"<polygon>\s*(<username>|<pt>)|<segm>|<imagesize>|<sourceAnnotation>")
+
 # Without one of these a document cannot declare an entity, in any encoding of this kind.
 _DECLARES = b"<!"
 _ENCODING = re.compile(rb"""\s*<\?xml[^>]*encoding=["']([\w.-]+)["']""")

@@ -17,16 +17,14 @@ import orjson
 from numpy.typing import NDArray
 
 from detect_tl.core.detections import Detections
-from detect_tl.core.errors import MachineError
 from detect_tl.core.files import atomic_path, disk_errors
 from detect_tl.core.images import write_image
-from detect_tl.core.screen import has_display
+from detect_tl.core.screen import STOP_KEYS, opened_window
 from detect_tl.runtime.frames import Frame
 
 Write = Callable[[Frame, Detections], bool]
 
 _WRITABLE = frozenset(".bmp .jpeg .jpg .png .tif .tiff .webp".split())
-_STOP_KEYS = frozenset({ord("q"), ord("Q"), 27})
 
 
 @contextmanager
@@ -94,34 +92,15 @@ def window(title: str) -> Iterator[Write]:
     """
     import cv2
 
-    _require_display()
-    try:
-        cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
-    except cv2.error as error:
-        raise MachineError(
-            "this OpenCV was built without windows",
-            hint="Uninstall opencv-python-headless and reinstall opencv-python.",
-        ) from error
-
     def write(frame: Frame, found: Detections) -> bool:
         del found
         cv2.imshow(title, frame.image)
-        if cv2.waitKey(1) & 0xFF in _STOP_KEYS:
+        if cv2.waitKey(1) & 0xFF in STOP_KEYS:
             return False
         return cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) >= 1
 
-    try:
+    with opened_window(title, "Leave --show out and look at the files that --out writes."):
         yield write
-    finally:
-        cv2.destroyAllWindows()
-
-
-def _require_display() -> None:
-    if not has_display():
-        raise MachineError(
-            "there is no display to show a window on",
-            hint="Leave --show out and look at the files that --out writes.",
-        )
 
 
 def _still_name(frame: Frame) -> str:

@@ -14,7 +14,6 @@ from detect_tl.core.errors import DataError, MachineError, UsageError
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Box, PolygonMask, RleMask, Size, box_ring
 from detect_tl.core.pages import class_bgr
-from detect_tl.curate import show as room
 from detect_tl.curate.draw import draw_sample
 from detect_tl.curate.show import Choice, choose, pictures, show_window, write_pictures, write_sheet
 from tests.formats.makers import image
@@ -181,7 +180,7 @@ def test_a_picture_that_cannot_be_read_is_counted(made: Dataset, tmp_path: Path)
 
 
 def test_a_window_needs_a_display(made: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "has_display", lambda: False)
+    monkeypatch.setattr("detect_tl.core.screen.has_display", lambda: False)
     with pytest.raises(MachineError, match="no display"):
         show_window(pictures(made.samples, NAMES, Report()), "title")
 
@@ -190,7 +189,7 @@ def test_a_key_shows_the_next_and_q_ends(made: Dataset, monkeypatch: pytest.Monk
     import cv2
 
     keys = iter([255, ord(" "), 255, ord("q")])
-    monkeypatch.setattr(room, "has_display", lambda: True)
+    monkeypatch.setattr("detect_tl.core.screen.has_display", lambda: True)
     for name in ("namedWindow", "setWindowTitle", "imshow", "destroyAllWindows"):
         monkeypatch.setattr(cv2, name, lambda *_: None)
     monkeypatch.setattr(cv2, "waitKey", lambda _: next(keys))

@@ -24,10 +24,9 @@ from detect_tl.formats.label_image import read_label_image
 from detect_tl.formats.labelme.shape import has_area
 from detect_tl.formats.recognise import recognise
 from detect_tl.formats.source import Source
-from detect_tl.formats.xml import lines_of, number_of, read_xml, text_of
+from detect_tl.formats.xml import LABELME_WEB, lines_of, number_of, read_xml, text_of
 
 _ROOT = re.compile(rb"<annotation[\s>]")
-_OURS = re.compile(rb"<polygon>\s*(<username>|<pt>)|<segm>|<imagesize>|<sourceAnnotation>")
 _MASK_FOLDERS = frozenset({"masks", "scribbles"})
 
 
@@ -36,7 +35,7 @@ def sniff(source: Source) -> Sniff:
 
 
 def _is_ours(head: bytes) -> bool:
-    return bool(_ROOT.search(head) and _OURS.search(head))
+    return bool(_ROOT.search(head) and LABELME_WEB.search(head))
 
 
 def read(source: Source, report: Report) -> Dataset:

@@ -35,9 +35,9 @@ from detect_tl.formats.voc.segmentation import (
 )
 from detect_tl.formats.voc.splits import Splits, read_splits
 from detect_tl.formats.voc.write import LOSSES, write
+from detect_tl.formats.xml import LABELME_WEB
 
 _ROOT = re.compile(rb"<annotation[\s>]")
-_LABELME_XML = re.compile(rb"<polygon>\s*(<username>|<pt>)|<segm>|<imagesize>|<sourceAnnotation>")
 
 
 def sniff(source: Source) -> Sniff:
@@ -53,7 +53,7 @@ def sniff(source: Source) -> Sniff:
 
 
 def _is_voc(head: bytes) -> bool:
-    return bool(_ROOT.search(head)) and not _LABELME_XML.search(head)
+    return bool(_ROOT.search(head)) and not LABELME_WEB.search(head)
 
 
 def read(source: Source, report: Report) -> Dataset:
