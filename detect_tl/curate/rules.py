@@ -1,4 +1,4 @@
-"""What checks and repair must agree on: when a box fits, and how it is shown."""
+"""What checks and repair must agree on: when a box fits, what a file may be called, …"""
 
 from __future__ import annotations
 

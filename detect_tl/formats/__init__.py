@@ -1,4 +1,5 @@
-"""Annotation formats, one per file, each coming in through the plugin door.
+"""Annotation formats: each a file, or a folder of its reader (format.py) and its parts.
 
-`detect.read_dataset` reads whatever a folder holds; `base.Format` is what a format offers.
+All come in through the plugin door. `detect.read_dataset` reads whatever a folder holds;
+`base.Format` is what a format offers.
 """
