@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -189,7 +190,7 @@ class Gatherer:
 
     def dataset(self, index: CategoryIndex, order: Sequence[str] | None = None) -> Dataset:
         """The data set, with its categories in `order` (those of the index when None)."""
-        samples = tuple(self._samples.values())
+        samples = self._known()
         dataset = Dataset(index.categories(), samples)
         if order is not None:
             dataset = renumber(dataset, order)
@@ -197,6 +198,24 @@ class Gatherer:
         self.report.read["objects"] += sum(len(s.instances) for s in samples)
         self.report.read["images-without-objects"] += sum(not s.instances for s in samples)
         return dataset
+
+    def _known(self) -> tuple[Sample, ...]:
+        """The samples without those of whose own annotation nothing could be read: they would pass
+        for backgrounds, and nobody knows what is on them."""
+        samples = tuple(self._samples.values())
+        told = {f.path for f in self.report.findings if f.severity == "error" and ".bad-" in f.code}
+        bare = [s for s in samples if not s.instances and s.annotation in told]
+        if not bare:
+            return samples
+        shared = Counter(s.annotation for s in samples)
+        unknown = {s.image for s in bare if shared[s.annotation] == 1}
+        for sample in bare:
+            if sample.image in unknown:
+                self.report.lost["images"] += 1
+                name = self.source.short(sample.image)
+                text = f"nothing in it could be read: {name} is left out, not taken for background"
+                self.report.add("annotation.unreadable", "error", text, sample.annotation)
+        return tuple(s for s in samples if s.image not in unknown)
 
 
 def alphabetical(names: Iterable[str]) -> list[str]:

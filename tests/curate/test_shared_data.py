@@ -216,14 +216,6 @@ FIXTURES = [
         ]
     ),
     fixture("coco_dataset/coco_stuff", "coco", ONE_EACH, {"a": 1, "b": 1}, problems=MISMATCH),
-    fixture(
-        "coco_dataset/coco_labels",  # of whole images: no boxes, no masks
-        "coco",
-        ONE_EACH,
-        {},
-        lost={"objects-unreadable": 3},
-        problems={"coco.bad-object": 3},
-    ),
     fixture("coco_dataset/coco_image_info", "coco", ONE_EACH, {}),
     fixture(
         "voc_dataset/voc_dataset1",
@@ -398,6 +390,8 @@ def test_what_is_there_and_what_is_wrong_with_it(shared: Path, known: Known) -> 
         ("tiny_datumaro_assets/assets/voc_dataset/voc_dataset2", None, "is missing"),
         ("tiny_datumaro_assets/assets/mot_dataset/mot_seq_with_seqinfo", None, "no image"),
         ("tiny_lsconverter/test_export_yolo", None, "is missing"),
+        # classes of whole images, without boxes or masks
+        ("tiny_datumaro_assets/assets/coco_dataset/coco_labels", None, "neither bbox nor"),
         # formats that nothing here reads, some of them JSON as others are
         *(
             (f"tiny_datumaro_assets/assets/{name}", None, "no annotations found")

@@ -156,6 +156,19 @@ def test_few_objects_are_counted_as_people_do(
     assert finding.message.endswith(f"; {fate}")
 
 
+def test_an_image_whose_objects_are_all_lost_is_no_background(tmp_path: Path) -> None:
+    bad = voc_object("cat", "x", 20, 30, 40)
+    for name, objects in (("a", (CAT, bad)), ("b", (bad,)), ("c", ())):
+        image(tmp_path / f"{name}.jpg")
+        voc(tmp_path / f"{name}.xml", f"{name}.jpg", *objects)
+    result = read(tmp_path)
+    assert [s.image.name for s in result.dataset.samples] == ["a.jpg", "c.jpg"]
+    assert result.report.lost == {"objects-unreadable": 2, "images": 1}
+    *_, last = result.report.of("error")
+    assert (last.code, last.path) == ("annotation.unreadable", tmp_path / "b.xml")
+    assert "b.jpg is left out, not taken for background" in last.message
+
+
 def test_an_image_without_xml_is_a_background_image(tmp_path: Path) -> None:
     image(tmp_path / "a.jpg")
     image(tmp_path / "empty.jpg")

@@ -167,7 +167,7 @@ def test_a_turned_box_of_no_size(tmp_path: Path, number: str) -> None:
     image(tmp_path / "a.jpg")
     turned = "".join(f"<{tag}>{number}</{tag}>" for tag in ("cx", "cy", "w", "h", "angle"))
     item = f"<object><name>cat</name><robndbox>{turned}</robndbox></object>"
-    voc(tmp_path / "a.xml", "a.jpg", item)
+    voc(tmp_path / "a.xml", "a.jpg", item, voc_object("cat", 1, 2, 30, 40))
     assert read(tmp_path).report.lost == {"objects-unreadable": 1}
 
 
