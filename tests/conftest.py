@@ -7,6 +7,11 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# No test times anything: on a busy machine, an example takes as long as it takes.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 SHARED_VARIABLE = "DETECT_TL_SHARED"
 ROOT = Path(__file__).parent.parent
