@@ -303,3 +303,14 @@ def test_lvis_names_images_by_address_and_says_where_objects_are_missing(tmp_pat
     assert (sample.image.name, sample.split, len(sample.instances)) == ("train2017.jpg", "val", 1)
     assert result.report.lost["lists-of-classes-not-exhaustive"] == 1
     assert [f.code for f in result.report.of("info")].count("annotation.not-exhaustive") == 1
+
+
+def test_an_image_whose_objects_are_all_damaged_is_no_background(tmp_path: Path) -> None:
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        image(tmp_path / name)
+    images = [(1, "a.jpg"), (2, "b.jpg"), (3, "c.jpg")]
+    coco(tmp_path / "a.json", images, [item(1), item(1, bbox=[1]), item(2, bbox=[1])])
+    result = read(tmp_path)
+    assert [s.image.name for s in result.dataset.samples] == ["a.jpg", "c.jpg"]
+    assert result.report.lost == {"images": 1, "objects-unreadable": 2}
+    assert "image.unlisted" not in {f.code for f in result.report.findings}

@@ -117,8 +117,11 @@ class CocoFile:
         """Add every image of the file with its objects."""
         images = self._images()
         objects = self._annotations.by_image(images, self.categories, self._lose)
-        for record, rows in zip(images.values(), objects, strict=True):
-            self._add(record, rows)
+        for (image_id, record), rows in zip(images.items(), objects, strict=True):
+            if len(rows) or not self._annotations.lost[image_id]:
+                self._add(record, rows)
+            else:
+                self._leave_out(record)
         self._say_strangers(self._annotations.strangers)
         if self._annotations.retyped:
             self.report.changed["image-ids-matched-as-text"] += self._annotations.retyped
@@ -203,6 +206,16 @@ class CocoFile:
                 instances = tuple(placed(item, frame) for item in rows)
         split = self.split or self.gather.source.split_of(image)
         self.gather.add(Sample(image, header.size, instances, split, self.path, header))
+
+    def _leave_out(self, record: _Record) -> None:
+        """An image of whose objects none could be read would pass for a background."""
+        image = self.gather.find([_name(record)], self.path, 0, near=self.near, hints=self.hints)
+        if image is None or self.gather.header(image) is None:
+            return
+        self.report.lost["images"] += 1
+        name = self.gather.source.short(image)
+        text = f"no object on {name} could be read; it is left out, not taken for background"
+        self.report.add("annotation.unreadable", "error", text, self.path)
 
     def _lose(self, text: str, code: str) -> None:
         self.report.lost["objects-unreadable"] += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -28,11 +29,15 @@ _BAD = "coco.bad-object"
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An annotation that is lost. place: in the list, from 1, when it has no id."""
+    """An annotation that is lost.
+
+    place: in the list, from 1, when it has no id. image: the id of its image, when it has one.
+    """
 
     code: str
     text: str
     place: int | None = None
+    image: Hashable = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +58,11 @@ def read_document(path: Path) -> tuple[Any, Annotations]:
 
     Raises DataError, naming the line, for a file that is not JSON.
     """
-    try:
+    with suppress(OSError):  # reading the whole file meets the same error, and names it
         if path.stat().st_size > _STRETCH_BYTES:
             found = cut_list(path, "annotations", _STRETCH_BYTES)
             if found is not None:
                 return found.document, Annotations(path, found.document, found.stretches)
-    except OSError:
-        pass  # reading the whole file meets the same error, and names it
     document = read_json(path)
     return document, Annotations(path, document, ())
 
@@ -68,6 +71,7 @@ class Annotations:
     """The annotations of a file: still in its document, or as stretches where it is large.
 
     strangers: how many belong to images that the file does not list, by image id.
+    lost: how many could not be read, by image id.
     retyped: how many name their image by a text where the list has a number, or vice versa.
     """
 
@@ -77,6 +81,7 @@ class Annotations:
         self._stretches = stretches
         self._by_text: dict[str, int] = {}
         self.strangers: Counter[Any] = Counter()
+        self.lost: Counter[Any] = Counter()
         self.retyped = 0
 
     def by_image(
@@ -98,6 +103,7 @@ class Annotations:
             for problem in chunk.problems:
                 at = "" if problem.place is None else f"annotation {count + problem.place} "
                 lose(f"{at}{problem.text}", problem.code)
+                self.lost[problem.image] += 1
             count += chunk.count
             tables.append(chunk.table)
             found += [self._place(image_id, places) for image_id in chunk.image_ids]
@@ -210,7 +216,7 @@ class _Parsing:
             what = f"it has no {error}" if isinstance(error, KeyError) else error
             code = getattr(error, "code", _BAD)
             text = f"annotation {record.get('id')!r} is lost: {what}"
-            self._problems.append(Problem(code, text))
+            self._problems.append(Problem(code, text, image=image))
 
 
 def _is_plain(record: Any) -> bool:
