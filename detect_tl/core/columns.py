@@ -7,6 +7,7 @@ A million objects as Python objects take gigabytes; as columns they take what th
 from __future__ import annotations
 
 import itertools
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, overload
@@ -18,6 +19,7 @@ from detect_tl.core.geometry import Box, Mask, PolygonMask
 from detect_tl.core.objects import NO_ATTRIBUTES, Instance, Json
 
 Index = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,11 +36,11 @@ class InstanceTable:
 
     category: NDArray[np.int32]
     box: NDArray[np.float64]
-    crowd: NDArray[np.bool_]
+    crowd: Flags
     first_ring: Index
     rings: Index
     ring_start: Index
-    hole: NDArray[np.bool_]
+    hole: Flags
     points: NDArray[np.float64]
     others: Mapping[int, Mask] = field(default_factory=dict)
     attributes: Mapping[int, Mapping[str, Json]] = field(default_factory=dict)
@@ -76,7 +78,7 @@ class InstanceTable:
         )
 
     @property
-    def masked(self) -> NDArray[np.bool_]:
+    def masked(self) -> Flags:
         """(N,) bool: which objects have a mask."""
         found = self.rings > 0
         found[list(self.others)] = True
@@ -185,12 +187,12 @@ class TableBuilder:
 
     def __init__(self) -> None:
         self._category: list[int] = []
-        self._box: list[float] = []
+        self._box = array("d")
         self._crowd: list[bool] = []
         self._rings: list[int] = []
         self._ring_length: list[int] = []
         self._holes: list[int] = []
-        self._flat: list[float] = []
+        self._flat = array("d")
         self._others: dict[int, Mask] = {}
         self._attributes: dict[int, Mapping[str, Json]] = {}
 
@@ -201,49 +203,58 @@ class TableBuilder:
         """Add any object."""
         row = len(self._category)
         mask = item.mask
-        rings: list[Sequence[float]] = []
-        if isinstance(mask, PolygonMask) and all(map(len, (*mask.parts, *mask.holes))):
-            rings = [r.reshape(-1).tolist() for r in (*mask.parts, *mask.holes)]
-            first = len(self._ring_length) + len(mask.parts)
-            self._holes += range(first, first + len(mask.holes))
-        if mask is not None and not rings:
+        holes = mask.holes if isinstance(mask, PolygonMask) else ()
+        rings = (*mask.parts, *holes) if isinstance(mask, PolygonMask) else ()
+        lengths = [len(ring) for ring in rings]
+        if lengths and all(lengths):
+            end = len(self._ring_length) + len(rings)
+            self._holes += range(end - len(holes), end)
+            for ring in rings:
+                self._flat.frombytes(np.ascontiguousarray(ring, dtype=np.float64).data.cast("B"))
+        elif mask is not None:
+            lengths = []
             self._others[row] = mask
         if item.attributes:
             self._attributes[row] = item.attributes
-        self.add_polygons(item.category, item.box, rings, iscrowd=item.iscrowd)
+        self._box.extend(item.box)
+        self._add(item.category, lengths, iscrowd=item.iscrowd)
 
-    def add_polygons(
+    def add_buffers(
         self,
         category: int,
-        box: Sequence[float],
-        parts: Iterable[Sequence[float]],
+        box: memoryview,
+        points: memoryview,
+        lengths: Sequence[int],
         *,
         iscrowd: bool = False,
     ) -> None:
-        """Add an object of one or more parts `[x1, y1, x2, y2, …]`, or of none."""
+        """Add an object from float64 in memory: four of its box, and two of every point.
+
+        lengths: how many points each of its rings has.
+        """
+        self._box.frombytes(box)
+        self._flat.frombytes(points)
+        self._add(category, lengths, iscrowd=iscrowd)
+
+    def _add(self, category: int, lengths: Sequence[int], *, iscrowd: bool) -> None:
         self._category.append(category)
-        self._box += box
         self._crowd.append(iscrowd)
-        count = len(self._ring_length)
-        for part in parts:
-            self._ring_length.append(len(part))
-            self._flat += part
-        self._rings.append(len(self._ring_length) - count)
+        self._rings.append(len(lengths))
+        self._ring_length += lengths
 
     def build(self) -> InstanceTable:
-        """Raises ValueError or TypeError when something added was no number."""
         rings = np.asarray(self._rings, dtype=np.int64)
         hole = np.zeros(len(self._ring_length), dtype=np.bool_)
         hole[self._holes] = True
         return InstanceTable(
             np.asarray(self._category, dtype=np.int32),
-            np.asarray(self._box, dtype=np.float64).reshape(-1, 4),
+            np.asarray(self._box).reshape(-1, 4),
             np.asarray(self._crowd, dtype=np.bool_),
             np.cumsum(rings) - rings,
             rings,
-            _starts(np.asarray(self._ring_length, dtype=np.int64) // 2),
+            _starts(np.asarray(self._ring_length, dtype=np.int64)),
             hole,
-            np.asarray(self._flat, dtype=np.float64).reshape(-1, 2),
+            np.asarray(self._flat).reshape(-1, 2),
             self._others,
             self._attributes,
         )
@@ -290,51 +301,60 @@ def gathered(
     Rows of one table are not copied point by point. masks: False leaves them out.
     """
     offsets = _starts(np.asarray([len(group) for group in groups], dtype=np.int64))
-    tables = {id(group.table): group.table for group in groups if isinstance(group, Rows)}
-    if len(tables) == 1 and all(isinstance(group, Rows) for group in groups):
-        (table,) = tables.values()
-        first = np.asarray([group.start for group in groups if isinstance(group, Rows)])
-        rows = ranges(first, np.diff(offsets))
-        whole = len(rows) == len(table) and bool((rows == np.arange(len(rows))).all())
-        table = table if masks else table.boxes_only()
-        return (table if whole else table.picked(rows)), offsets
-    return stacked(list(_stretches(groups, masks=masks))), offsets
+    runs = [(table if masks else table.boxes_only(), rows) for table, rows in _runs(groups)]
+    if len(runs) == 1:
+        ((table, rows),) = runs
+        return (table if _is_all(rows, table) else table.picked(rows)), offsets
+    slices = [t if _is_all(rows, t) else t.picked(rows).compact() for t, rows in runs]
+    return stacked(slices), offsets
 
 
-def _stretches(groups: Sequence[Sequence[Instance]], *, masks: bool) -> Iterator[InstanceTable]:
-    """Tables that follow each other as the groups do, as few as possible."""
-    loose: list[Instance] = []
-    rows: list[range] = []
-    table: InstanceTable | None = None
-    for group in groups:
-        here = group.table if isinstance(group, Rows) else None
-        if here is not table or here is None:
-            if table is not None and rows:
-                yield _slice(table, rows, masks=masks)
-                rows = []
-            table = here
-        if isinstance(group, Rows):
-            if loose:
-                yield _loose(loose, masks=masks)
-                loose = []
-            rows.append(range(group.start, group.stop))
+def kinds_of(groups: Sequence[Sequence[Instance]]) -> tuple[Flags, Flags]:
+    """Of all objects of `groups`, whether each has a mask and whether it is a crowd."""
+    runs = list(_runs(groups))
+    known = {id(table): table.masked for table, _ in runs}
+    masked = [known[id(table)][rows] for table, rows in runs]
+    crowd = [table.crowd[rows] for table, rows in runs]
+    none = np.zeros(0, dtype=np.bool_)
+    return np.concatenate([none, *masked]), np.concatenate([none, *crowd])
+
+
+class Groups(list[Sequence[Instance]]):
+    """The objects of some images, which travel to another process as columns."""
+
+    def columns(self) -> tuple[InstanceTable, Index]:
+        """As `gathered` does, without what other objects have."""
+        table, offsets = gathered(self)
+        return table.compact(), offsets
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _regrouped, self.columns()
+
+
+def _regrouped(table: InstanceTable, offsets: Index) -> Groups:
+    return Groups(Rows(table, start, stop) for start, stop in itertools.pairwise(offsets.tolist()))
+
+
+def _runs(groups: Sequence[Sequence[Instance]]) -> Iterator[tuple[InstanceTable, Index]]:
+    """Tables and rows of them that follow each other as the groups do, as few as possible."""
+    for _, run in itertools.groupby(groups, _home):
+        some = list(run)
+        if isinstance(some[0], Rows):
+            first = np.asarray([rows.start for rows in some if isinstance(rows, Rows)])
+            count = np.asarray([len(rows) for rows in some])
+            yield some[0].table, ranges(first, count)
         else:
-            loose += group
-    if table is not None and rows:
-        yield _slice(table, rows, masks=masks)
-    if loose:
-        yield _loose(loose, masks=masks)
+            table = table_of(itertools.chain.from_iterable(some))
+            yield table, np.arange(len(table))
 
 
-def _loose(items: Sequence[Instance], *, masks: bool) -> InstanceTable:
-    table = table_of(items)
-    return table if masks else table.boxes_only()
+def _home(group: Sequence[Instance]) -> int:
+    """Which table the objects are in; 0 for those that are in none."""
+    return id(group.table) if isinstance(group, Rows) else 0
 
 
-def _slice(table: InstanceTable, rows: Sequence[range], *, masks: bool) -> InstanceTable:
-    first = np.asarray([r.start for r in rows])
-    whole = table if masks else table.boxes_only()
-    return whole.picked(ranges(first, np.asarray([len(r) for r in rows]))).compact()
+def _is_all(rows: Index, table: InstanceTable) -> bool:
+    return len(rows) == len(table) and bool((rows == np.arange(len(rows))).all())
 
 
 def ranges(first: Index, count: Index) -> Index:

@@ -5,12 +5,13 @@ It can hold bad data (a box outside its image, an empty polygon): checks find it
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from detect_tl.core.columns import InstanceTable, Rows
+import numpy as np
+
+from detect_tl.core.columns import Flags, Index, InstanceTable, Rows, gathered, kinds_of
 from detect_tl.core.geometry import Size
 from detect_tl.core.image_header import ImageHeader
 from detect_tl.core.model_spec import Task
@@ -68,14 +69,23 @@ class Dataset:
 
     @property
     def has_masks(self) -> bool:
-        return any(masked for sample in self.samples for masked, _ in _kinds(sample.instances))
+        return bool(self._kinds()[0].any())
 
     @property
     def natural_task(self) -> Task:
         """ "segment" when at least half of the objects have a mask, crowds not counted."""
-        kinds = Counter(kind for sample in self.samples for kind in _kinds(sample.instances))
-        masked, boxed = kinds[True, False], kinds[False, False]
-        return "segment" if masked and masked >= boxed else "detect"
+        masked, crowd = self._kinds()
+        alone = masked[~crowd]
+        return "segment" if alone.any() and alone.mean() >= 0.5 else "detect"
+
+    def boxes(self) -> tuple[InstanceTable, Index]:
+        """All objects, without masks, in one table; the (samples + 1,) places where those of each
+        sample begin."""
+        return gathered([sample.instances for sample in self.samples], masks=False)
+
+    def _kinds(self) -> tuple[Flags, Flags]:
+        """Of every object, whether it has a mask and whether it is a crowd."""
+        return kinds_of([sample.instances for sample in self.samples])
 
     def instances(self) -> Iterator[Instance]:
         for sample in self.samples:
@@ -86,10 +96,10 @@ class Dataset:
 
     def objects_per_class(self) -> dict[str, int]:
         """Number of objects of every class, in the order of the ids, zeros included."""
-        counts: Counter[int] = Counter()
-        for sample in self.samples:
-            counts.update(categories_of(sample.instances))
-        return {name: counts[index] for index, name in enumerate(self.names)}
+        table, _ = self.boxes()
+        known = (table.category >= 0) & (table.category < len(self.categories))
+        counts = np.bincount(table.category[known], minlength=len(self.categories))
+        return dict(zip(self.names, counts.tolist(), strict=True))
 
 
 def categories_of(instances: Sequence[Instance]) -> list[int]:
@@ -98,18 +108,6 @@ def categories_of(instances: Sequence[Instance]) -> list[int]:
         columns: list[int] = instances.table.category[instances.start : instances.stop].tolist()
         return columns
     return [item.category for item in instances]
-
-
-def _kinds(instances: Sequence[Instance]) -> Iterator[tuple[bool, bool]]:
-    """Of every object, whether it has a mask and whether it is a crowd."""
-    if not isinstance(instances, Rows):
-        yield from ((item.mask is not None, item.iscrowd) for item in instances)
-        return
-    table, rows = instances.table, range(instances.start, instances.stop)
-    rings = table.rings[rows.start : rows.stop].tolist()
-    crowds = table.crowd[rows.start : rows.stop].tolist()
-    for row, count, crowd in zip(rows, rings, crowds, strict=True):
-        yield count > 0 or row in table.others, crowd
 
 
 def renumber(

@@ -41,16 +41,29 @@ class Stretch:
     start: int
     stop: int
 
-    def records(self) -> list[Any]:
-        """Parse the records; raise BadCutError when they are not whole."""
+    @property
+    def length(self) -> int:
+        """In bytes."""
+        return self.stop - self.start
+
+    def content(self) -> bytes:
+        """The records as a list in JSON."""
         with self.path.open("rb") as stream:
             stream.seek(self.start)
-            content = stream.read(self.stop - self.start)
-        try:
-            found: list[Any] = orjson.loads(b"[" + content + b"]")
-        except orjson.JSONDecodeError as error:
-            raise BadCutError(str(error)) from error
-        return found
+            return b"[%s]" % stream.read(self.length)
+
+    def records(self) -> list[Any]:
+        """Parse the records; raise BadCutError when they are not whole."""
+        return records_in(self.content())
+
+
+def records_in(content: bytes) -> list[Any]:
+    """Parse the content of a stretch; raise BadCutError when its records are not whole."""
+    try:
+        found: list[Any] = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        raise BadCutError(str(error)) from error
+    return found
 
 
 @dataclass(frozen=True, slots=True)

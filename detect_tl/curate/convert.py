@@ -11,6 +11,7 @@ from detect_tl.core.dataset import Dataset
 from detect_tl.core.errors import UsageError
 from detect_tl.core.findings import Report
 from detect_tl.core.model_spec import Task
+from detect_tl.core.parallel import uncollected
 from detect_tl.core.progress import Progress, Silent
 from detect_tl.curate.checks import drop_unusable
 from detect_tl.curate.checks.copies import repeated
@@ -101,14 +102,9 @@ def convert(
     Raises DataError for a source that cannot be used, UsageError for options that cannot be met
     or a destination that is not empty, MachineError when the disk is full.
     """
-    progress = progress or Silent()
     recipe = Recipe(to, link, task)
     recipe.check()
     check_destination(source, destination)
-    with progress.step(f"Reading {source.name}"):
-        read = read_dataset(source, options=reading)
-    chosen = recipe.task_for(read.dataset)
-    plan, divided = _curate(read, chosen, Division(split, seed, group_by), progress)
     options = {
         "to": list(to),
         "split": list(split) if split else None,
@@ -117,14 +113,20 @@ def convert(
         **reading.as_json(),
         **({"group_by": group_by} if group_by else {}),
     }
-    written = write_folder(
-        divided,
-        destination,
-        origin_of(read, source, plan.reason, options),
-        read.report,
-        Recipe(to, link, chosen),
-        progress=progress,
-    )
+    progress = progress or Silent()
+    with uncollected():
+        with progress.step(f"Reading {source.name}"):
+            read = read_dataset(source, options=reading)
+        chosen = recipe.task_for(read.dataset)
+        plan, divided = _curate(read, chosen, Division(split, seed, group_by), progress)
+        written = write_folder(
+            divided,
+            destination,
+            origin_of(read, source, plan.reason, options),
+            read.report,
+            Recipe(to, link, chosen),
+            progress=progress,
+        )
     return ConvertResult(written, read.format, read.explanation, plan)
 
 

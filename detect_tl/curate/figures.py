@@ -14,7 +14,6 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from detect_tl.core.columns import gathered
 from detect_tl.core.dataset import Dataset
 
 _GRID = 24
@@ -55,7 +54,7 @@ class Figures:
 
 def figures(dataset: Dataset) -> Figures:
     """Measure the boxes of a data set, as far as they lie in their images."""
-    table, starts = gathered([sample.instances for sample in dataset.samples], masks=False)
+    table, starts = dataset.boxes()
     boxes, counts = table.box, np.diff(starts)
     sizes = np.asarray([sample.size for sample in dataset.samples], np.float64).reshape(-1, 2)
     limits = np.repeat(np.tile(sizes, 2), counts, axis=0)

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from detect_tl.core.dataset import Dataset, categories_of
+from detect_tl.core.dataset import Dataset
 from detect_tl.core.errors import DataError
 from detect_tl.core.findings import Report
 from detect_tl.core.images import read_image
 from detect_tl.core.pages import choose_pictures, class_colour, drawings, embedded_jpeg, write_page
 from detect_tl.curate.evidence import evidence
 from detect_tl.curate.figures import figures
-from detect_tl.curate.stats import class_table, split_table
+from detect_tl.curate.stats import class_table, images_per_class, split_table
 
 _TEMPLATE = Path(__file__).parent / "templates" / "report.html.j2"
 _PICTURES = 12
@@ -64,7 +64,7 @@ def _values(dataset: Dataset, page: Page) -> dict[str, Any]:
         "used_splits": list(next(iter(classes.values()), {})),
         "classes": classes,
         "totals": totals,
-        "holders": _images_per_class(dataset),
+        "holders": images_per_class(dataset),
         "most": max(totals.values(), default=0) or 1,
         "colours": {name: class_colour(k) for k, name in enumerate(classes)},
         "figures": figures(dataset),
@@ -78,13 +78,6 @@ def _values(dataset: Dataset, page: Page) -> dict[str, Any]:
         "findings": evidence(page.report.findings, dataset, page.root),
         "pictures": list(_pictures(dataset)),
     }
-
-
-def _images_per_class(dataset: Dataset) -> dict[str, int]:
-    counts: Counter[int] = Counter()
-    for sample in dataset.samples:
-        counts.update(set(categories_of(sample.instances)))
-    return {name: counts[index] for index, name in enumerate(dataset.names)}
 
 
 def _words(counts: Counter[str]) -> dict[str, int]:

@@ -11,16 +11,16 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from detect_tl.core.columns import InstanceTable, gathered
+from detect_tl.core.columns import Flags, Groups, InstanceTable
 from detect_tl.core.dataset import Sample
-from detect_tl.core.geometry import PolygonMask, boxes_iou
+from detect_tl.core.geometry import PolygonMask, Size, boxes_iou
 from detect_tl.core.model_spec import Task
+from detect_tl.core.parallel import spread
 from detect_tl.curate.rules import LEAST_OVERLAP
 
 # Images looked at together: enough for numpy to be worth it, few enough for the cache.
 _TOGETHER = 2_000
 
-_Flags = NDArray[np.bool_]
 _Floats = NDArray[np.float64]
 _Ints = NDArray[np.int64]
 
@@ -31,28 +31,35 @@ def suspicious(samples: Sequence[Sample], task: Task) -> Iterator[bool]:
     False is certain: every box and outline is sound and inside, box and outline belong together,
     no object is there twice, and for "segment" every object has a mask.
     """
-    for start in range(0, len(samples), _TOGETHER):
-        some = samples[start : start + _TOGETHER]
-        table, offsets = gathered([sample.instances for sample in some])
-        table = table.compact()
-        sizes = np.asarray([sample.size for sample in some], dtype=np.float64)
-        image_of = np.repeat(np.arange(len(some)), np.diff(offsets))
-        size_of = sizes[image_of]
-        found = [_bad_boxes(table.box, size_of), _bad_outlines(table, size_of)]
-        found += [_repeated(table, image_of), *([~table.masked] if task == "segment" else [])]
-        flags: _Flags = np.logical_or.reduce(found)
-        flags[[row for row, mask in table.others.items() if isinstance(mask, PolygonMask)]] = True
-        yield from np.isin(np.arange(len(some)), image_of[flags]).tolist()
+    batches = [
+        (Groups(sample.instances for sample in some), [sample.size for sample in some], task)
+        for some in (samples[k : k + _TOGETHER] for k in range(0, len(samples), _TOGETHER))
+    ]
+    for found in spread(_suspicious, batches):
+        yield from found
 
 
-def _bad_boxes(box: _Floats, size: _Floats) -> _Flags:
+def _suspicious(batch: tuple[Groups, Sequence[Size], Task]) -> list[bool]:
+    groups, sizes, task = batch
+    table, offsets = groups.columns()
+    image_of = np.repeat(np.arange(len(sizes)), np.diff(offsets))
+    size_of = np.asarray(sizes, dtype=np.float64).reshape(-1, 2)[image_of]
+    found = [_bad_boxes(table.box, size_of), _bad_outlines(table, size_of)]
+    found += [_repeated(table, image_of), *([~table.masked] if task == "segment" else [])]
+    flags: Flags = np.logical_or.reduce(found)
+    flags[[row for row, mask in table.others.items() if isinstance(mask, PolygonMask)]] = True
+    answer: list[bool] = np.isin(np.arange(len(sizes)), image_of[flags]).tolist()
+    return answer
+
+
+def _bad_boxes(box: _Floats, size: _Floats) -> Flags:
     """Boxes without an area, turned around, or beyond their image. Both (N, …)."""
     sound = (box[:, 2:] > box[:, :2]).all(axis=1) & (box[:, :2] >= 0).all(axis=1)
-    flags: _Flags = np.logical_not(sound & (box[:, 2:] <= size).all(axis=1))
+    flags: Flags = np.logical_not(sound & (box[:, 2:] <= size).all(axis=1))
     return flags
 
 
-def _bad_outlines(table: InstanceTable, size: _Floats) -> _Flags:
+def _bad_outlines(table: InstanceTable, size: _Floats) -> Flags:
     """Outlines without an area or beyond their image, or far from the box of their object."""
     flags = np.zeros(len(table), dtype=np.bool_)
     outlined = np.flatnonzero(table.rings)
@@ -72,7 +79,7 @@ def _bad_outlines(table: InstanceTable, size: _Floats) -> _Flags:
     return flags
 
 
-def _repeated(table: InstanceTable, image_of: _Ints) -> _Flags:
+def _repeated(table: InstanceTable, image_of: _Ints) -> Flags:
     """Objects whose class and box another object of the image has, or seems to have."""
     columns = [image_of, table.category, *(table.box + 0.0).view(np.int64).T]
     key = np.zeros(len(table), dtype=np.uint64)
@@ -80,6 +87,8 @@ def _repeated(table: InstanceTable, image_of: _Ints) -> _Flags:
         # a multiplicative hash (Knuth): equal rows have equal keys, and hardly any others
         key = (key ^ column.astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
         key ^= key >> np.uint64(29)
-    _, place, count = np.unique(key, return_inverse=True, return_counts=True)
-    flags: _Flags = count[place] > 1
+    order = np.argsort(key)
+    again = np.flatnonzero(np.diff(key[order]) == 0)
+    flags: Flags = np.zeros(len(table), dtype=np.bool_)
+    flags[order[again]] = flags[order[again + 1]] = True
     return flags

@@ -12,7 +12,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from detect_tl.core.columns import InstanceTable, gathered
+from detect_tl.core.columns import Groups, InstanceTable
 from detect_tl.core.dataset import SPLITS, Dataset, Sample
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import PolygonMask, RleMask, Size, bitmap_to_rle, mask_area
@@ -25,7 +25,7 @@ LOSSES = {
 }
 
 # Images described by one process at a time; fewer are not worth another process.
-_TOGETHER = 5000
+_TOGETHER = 1000
 _NUMPY = orjson.OPT_SERIALIZE_NUMPY
 
 Json = Mapping[str, Any]
@@ -58,7 +58,8 @@ def write(dataset: Dataset, folder: Path, report: Report, task: Task) -> None:
             stream.write(b",\n".join(map(_image, samples, range(image_id, 1 << 62))))
             stream.write(b'\n],\n"annotations": [')
             separator = b"\n"
-            for lines, lost in spread(_describe, _batches(samples, image_id, annotation_id)):
+            batches = list(_batches(samples, image_id, annotation_id))
+            for lines, lost in spread(_describe, batches):
                 report.lost.update(lost)
                 if lines:
                     stream.write(separator + lines)
@@ -74,10 +75,9 @@ def _image(sample: Sample, image_id: int) -> bytes:
 
 
 class _Batch(NamedTuple):
-    """The objects of some images, where those of each begin, image sizes, and the first ids."""
+    """Some images: the objects of each, their sizes, and the first ids."""
 
-    table: InstanceTable
-    offsets: NDArray[np.int64]
+    objects: Groups
     sizes: list[Size]
     image_id: int
     annotation_id: int
@@ -86,11 +86,9 @@ class _Batch(NamedTuple):
 def _batches(samples: Sequence[Sample], image_id: int, annotation_id: int) -> Iterator[_Batch]:
     for start in range(0, len(samples), _TOGETHER):
         some = samples[start : start + _TOGETHER]
-        table, offsets = gathered([sample.instances for sample in some])
-        yield _Batch(
-            table.compact(), offsets, [s.size for s in some], image_id + start, annotation_id
-        )
-        annotation_id += len(table)
+        objects = Groups([sample.instances for sample in some])
+        yield _Batch(objects, [sample.size for sample in some], image_id + start, annotation_id)
+        annotation_id += sum(map(len, objects))
 
 
 def _describe(batch: _Batch) -> tuple[bytes, Counter[str]]:
@@ -101,13 +99,13 @@ def _describe(batch: _Batch) -> tuple[bytes, Counter[str]]:
 
 
 def _annotations(batch: _Batch, lost: Counter[str]) -> Iterator[Json]:
-    table = batch.table
+    table, offsets = batch.objects.columns()
     corner_and_size = table.box.copy()
     corner_and_size[:, 2:] -= table.box[:, :2]
     bbox, crowd = corner_and_size.tolist(), table.crowd.tolist()
     category = table.category.tolist()
     area, outlines = _areas(table, corner_and_size), _Outlines(table)
-    for place, (start, stop) in enumerate(pairwise(batch.offsets.tolist())):
+    for place, (start, stop) in enumerate(pairwise(offsets.tolist())):
         for row in range(start, stop):
             found: dict[str, Any] = {
                 "id": batch.annotation_id + row,

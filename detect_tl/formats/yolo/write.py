@@ -9,15 +9,16 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import yaml
-from numpy.typing import NDArray
 
-from detect_tl.core.columns import InstanceTable, gathered
+from detect_tl.core.columns import Groups
 from detect_tl.core.dataset import SPLITS, Dataset, Sample
 from detect_tl.core.findings import Report
+from detect_tl.core.geometry import Size
 from detect_tl.core.model_spec import Task
 from detect_tl.core.parallel import spread
 from detect_tl.formats.yolo.rows import rows_of
@@ -34,7 +35,7 @@ LOSSES = {
 }
 
 # Images written by one process at a time; fewer are not worth another process.
-_TOGETHER = 5000
+_TOGETHER = 1000
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
 
@@ -46,7 +47,7 @@ def write(dataset: Dataset, folder: Path, report: Report, task: Task) -> None:
     """
     for split in {sample.image.parent.name for sample in dataset.samples}:
         (folder / "labels" / split).mkdir(parents=True, exist_ok=True)
-    for lost in spread(_write_labels, _batches(dataset.samples, task)):
+    for lost in spread(_write_labels, list(_batches(dataset.samples, task))):
         report.lost.update(lost)
     (folder / "data.yaml").write_text(_data_yaml(dataset), "utf-8")
 
@@ -72,24 +73,30 @@ def _data_yaml(dataset: Dataset) -> str:
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
 
 
-# The paths of some label files, their objects, where those of each begin, image sizes, and a task.
-_Batch = tuple[list[str], InstanceTable, NDArray[np.int64], NDArray[np.float64], Task]
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Some label files: their paths, the objects of each, image sizes, and a task."""
+
+    paths: list[str]
+    objects: Groups
+    sizes: list[Size]
+    task: Task
 
 
 def _batches(samples: Sequence[Sample], task: Task) -> Iterator[_Batch]:
     for start in range(0, len(samples), _TOGETHER):
         some = samples[start : start + _TOGETHER]
-        table, offsets = gathered([sample.instances for sample in some])
-        sizes = np.asarray([sample.size for sample in some], dtype=np.float64)
-        paths = _label_paths(some)
-        yield paths, table.compact(), offsets, sizes, task
+        objects = Groups([sample.instances for sample in some])
+        yield _Batch(_label_paths(some), objects, [sample.size for sample in some], task)
 
 
 def _write_labels(batch: _Batch) -> Counter[str]:
     """Write some label files; return what was lost."""
-    paths, table, offsets, sizes, task = batch
+    table, offsets = batch.objects.columns()
+    sizes = np.asarray(batch.sizes, dtype=np.float64)
     lost: Counter[str] = Counter()
-    for path, rows in zip(paths, rows_of(table, offsets, sizes, task, lost), strict=True):
+    contents = rows_of(table, offsets, sizes, batch.task, lost)
+    for path, rows in zip(batch.paths, contents, strict=True):
         descriptor = os.open(path, _NEW_FILE, 0o666)
         try:
             with memoryview(rows) as left:
