@@ -219,6 +219,15 @@ class TableBuilder:
         self._box.extend(item.box)
         self._add(item.category, lengths, iscrowd=item.iscrowd)
 
+    def add_box(
+        self, category: int, box: Sequence[float], attributes: Mapping[str, Json] = NO_ATTRIBUTES
+    ) -> None:
+        """Add an object without a mask."""
+        if attributes:
+            self._attributes[len(self._category)] = attributes
+        self._box.extend(box)
+        self._add(category, (), iscrowd=False)
+
     def add_buffers(
         self,
         category: int,

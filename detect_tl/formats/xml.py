@@ -33,7 +33,8 @@ def read_xml(path: Path) -> Element:
 def read_bytes(path: Path) -> bytes:
     """The content of a file; raise DataError when it cannot be read."""
     try:
-        return path.read_bytes()
+        with path.open("rb", buffering=0) as stream:
+            return stream.read()
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", path=path) from error
 

@@ -8,17 +8,18 @@ fit the pattern to its last byte is parsed as XML.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from detect_tl.core.columns import InstanceTable, Rows, TableBuilder
-from detect_tl.core.dataset import NO_ATTRIBUTES, CategoryIndex, Instance
+from detect_tl.core.dataset import NO_ATTRIBUTES, CategoryIndex, Instance, Json
 from detect_tl.core.errors import DataError
 from detect_tl.core.findings import Report
-from detect_tl.core.geometry import Box, Size
+from detect_tl.core.geometry import Size
 from detect_tl.core.parallel import spread
 from detect_tl.formats.voc.object import read_objects
 from detect_tl.formats.xml import parse_xml, read_bytes, text_of
@@ -26,7 +27,8 @@ from detect_tl.formats.xml import parse_xml, read_bytes, text_of
 # Files parsed by one process at a time; fewer are not worth another process.
 _TOGETHER = 1000
 
-_TEXT = rb"([^<>&\x00-\x1f]*)"
+_PLAIN_TEXT = rb"[^<>&\x00-\x1f]*"
+_TEXT = rb"(%s)" % _PLAIN_TEXT
 _CORNER = rb"<(xmin|ymin|xmax|ymax)>\s*(\d{1,9}(?:\.\d{1,9})?)\s*</\%d>\s*"
 _FLAGS = b"|".join(b"%s>[01]</%s" % (f, f) for f in (b"truncated", b"difficult", b"occluded"))
 # An object of LabelImg, Roboflow and others that has no attributes but flags.
@@ -36,6 +38,14 @@ _OBJECT = re.compile(
     % (_TEXT, _FLAGS)
     + b"".join(_CORNER % place for place in (3, 5, 7, 9))
     + rb"</bndbox>\s*</object>"
+)
+# What LabelImg and those who write alike put before the objects.
+_HEAD = re.compile(
+    rb"(?:<\?xml[^<>?]*\?>)?\s*<annotation(?: verified=\"(?:yes|no)\")?>\s*"
+    rb"(?:<folder>%s</folder>\s*)?<filename>(%s)</filename>\s*(?:<path>(%s)</path>\s*)?"
+    rb"(?:<source>\s*<database>%s</database>\s*</source>\s*)?"
+    rb"<size>\s*<width>(\d{1,9})</width>\s*<height>(\d{1,9})</height>\s*(?:<depth>\d?</depth>\s*)?"
+    rb"</size>\s*(?:<segmented>[01]</segmented>\s*)?" % ((_PLAIN_TEXT,) * 4)
 )
 _FLAG = re.compile(rb"<(\w+)>([01])<")
 _END = b"</annotation>"
@@ -118,27 +128,53 @@ def _plain(data: bytes, index: CategoryIndex, builder: TableBuilder) -> _Head | 
     if data[end:].strip() != _END:
         return None
     try:
-        root = parse_xml(data[:first] + _END, Path())
-        items = [_instance(groups, index) for groups in found]
+        head = _head(data[:first])
+        objects = [_object(groups) for groups in found]
     except (DataError, ValueError, KeyError):
         return None
+    for name, box, attributes in objects:
+        builder.add_box(index.add(name), box, attributes)
+    return head
+
+
+def _object(groups: Sequence[bytes]) -> tuple[str, Sequence[float], Mapping[str, Json]]:
+    """Name, box and attributes of what the pattern has found.
+
+    Raises ValueError or KeyError when the pattern has been too generous.
+    """
+    name, flags, a, x1, b, y1, c, x2, d, y2 = groups
+    text = name.decode().strip()
+    if not text:
+        raise ValueError("it has no name")
+    box = float(x1), float(y1), float(x2), float(y2)
+    if (a, b, c, d) != _CORNERS:
+        at = dict(zip((a, b, c, d), box, strict=True))
+        box = at[b"xmin"], at[b"ymin"], at[b"xmax"], at[b"ymax"]
+    return text, box, _flags(flags) if flags else NO_ATTRIBUTES
+
+
+@lru_cache
+def _flags(text: bytes) -> Mapping[str, Json]:
+    """The flags that are set. Raises ValueError for one that is there twice."""
+    said = _FLAG.findall(text)
+    if len({flag for flag, _ in said}) < len(said):
+        raise ValueError("a flag is there twice")
+    return {flag.decode(): True for flag, value in said if value == b"1"} or NO_ATTRIBUTES
+
+
+def _head(data: bytes) -> _Head:
+    """What stands before the objects, by pattern or else as a tree.
+
+    Raises DataError or ValueError when it is not what stands before the objects of an annotation.
+    """
+    match = _HEAD.fullmatch(data)
+    if match:
+        filename, place, width, height = match.groups(b"")
+        return filename.decode().strip(), place.decode().strip(), Size(int(width), int(height))
+    root = parse_xml(data + _END, Path())
     if root.tag != "annotation" or root.find("object") is not None:
-        return None
-    for item in items:
-        builder.add(item)
+        raise ValueError("it is no annotation")
     return text_of(root, "filename"), text_of(root, "path"), _size(root)
-
-
-def _instance(groups: Sequence[bytes], index: CategoryIndex) -> Instance:
-    """Raises ValueError or KeyError when the pattern has been too generous."""
-    name, flags = groups[0].decode().strip(), groups[1]
-    corners = dict(zip(groups[2::2], map(float, groups[3::2]), strict=True))
-    said = _FLAG.findall(flags) if flags else []
-    if not name or len({flag for flag, _ in said}) < len(said):
-        raise ValueError("no name, or a flag that is there twice")
-    box = Box(*[corners[corner] for corner in _CORNERS])
-    attributes = {flag.decode(): True for flag, value in said if value == b"1"}
-    return Instance(index.add(name), box, attributes=attributes or NO_ATTRIBUTES)
 
 
 def _size(root: Element) -> Size | None:
