@@ -14,7 +14,7 @@ writes a report; the peers only write labels.
 is not installed is left out, and the table says so.
 
 Seconds are of the conversion alone, without imports; the best of the repeats. Peak memory is the
-sum over all processes of a program, with what they share counted in each. Where files are made
+sum over all processes of a program, with what they share counted once. Where files are made
 slowly (a disk that was just filled or emptied), TMPDIR=/dev/shm measures programs and not disks.
 """
 
@@ -95,7 +95,7 @@ class Bench:
 
 
 class _Memory(threading.Thread):
-    """Watches the resident memory of a process and its children, in MiB."""
+    """Watches the memory of a process and its children, in MiB."""
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
@@ -105,7 +105,7 @@ class _Memory(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        while not self._done.wait(0.05):
+        while not self._done.wait(0.1):
             self._peak = max(self._peak, self._now())
 
     def stop(self) -> float:
@@ -116,11 +116,15 @@ class _Memory(threading.Thread):
     def _now(self) -> float:
         try:
             parent = psutil.Process(self._pid)
-            return (
-                sum(p.memory_info().rss for p in [parent, *parent.children(recursive=True)]) / 2**20
-            )
+            return sum(_held(p) for p in [parent, *parent.children(recursive=True)]) / 2**20
         except psutil.Error:
             return 0.0
+
+
+def _held(process: psutil.Process) -> int:
+    """Memory of a process, what it shares counted in parts (Linux); else all that it sees."""
+    full = process.memory_full_info()
+    return int(getattr(full, "pss", full.rss))
 
 
 def _environment() -> dict[str, str]:

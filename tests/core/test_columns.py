@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from detect_tl.core.columns import Rows, gathered, ranges, stacked, table_of
+from detect_tl.core.columns import Groups, Rows, gathered, kinds_of, ranges, stacked, table_of
 from detect_tl.core.dataset import (
     Category,
     Dataset,
@@ -133,3 +133,22 @@ def sample(items: object) -> Sample:
 
 def rings_of(mask: PolygonMask) -> tuple[Ring, ...]:
     return (*mask.parts, *mask.holes)
+
+
+@laws
+@given(parts=groups, data=st.data())
+def test_groups_travel_as_columns_and_kinds_are_those_of_the_objects(
+    parts: list[list[Instance]], data: st.DataObject
+) -> None:
+    tables = [table_of(part) for part in parts]
+    loose = data.draw(st.lists(st.booleans(), min_size=len(parts), max_size=len(parts)))
+    held = Groups(
+        part if is_loose else Rows(table, 0, len(part))
+        for part, table, is_loose in zip(parts, tables, loose, strict=True)
+    )
+    arrived = pickle.loads(pickle.dumps(held))  # noqa: S301 - our own
+    assert [list(group) for group in arrived] == parts
+    masked, crowd = kinds_of(held)
+    items = [item for part in parts for item in part]
+    assert masked.tolist() == [item.mask is not None for item in items]
+    assert crowd.tolist() == [item.iscrowd for item in items]
