@@ -34,7 +34,8 @@ def load(group: Group, name: str) -> Any:
     """
     points = _points(group)
     if name not in points:
-        kind = group.rpartition(".")[2].removesuffix("s")
+        several = group.rpartition(".")[2]
+        kind = f"{several[:-3]}y" if several.endswith("ies") else several.removesuffix("s")
         raise UsageError(f"unknown {kind} {name!r}", hint=did_you_mean(name, points))
     point = points[name]
     try:

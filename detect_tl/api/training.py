@@ -13,6 +13,7 @@ from detect_tl.core.progress import Progress, Silent
 if TYPE_CHECKING:
     from detect_tl.core.model_spec import Task
     from detect_tl.training.folder import RunFolder
+    from detect_tl.training.plan import TrainingPlan
     from detect_tl.training.run import TrainResult as Trained
 
 _PICTURES = 6
@@ -49,7 +50,7 @@ class TrainResult:
 def train(data: str | Path, *, progress: Progress | None = None, **settings: Any) -> TrainResult:
     """Train on annotations in any known format, or on a dataset folder.
 
-    settings: any field of `detect_tl.training.config.TrainConfig`: weights, task, freeze, epochs,
+    settings: any field of `detect_tl.training.config.TrainConfig`: weights, task, strategy, epochs,
     imgsz, batch, lr, seed, device, out, …
 
     Raises UsageError for a wrong setting or a run folder that exists, DataError for annotations
@@ -60,6 +61,19 @@ def train(data: str | Path, *, progress: Progress | None = None, **settings: Any
 
     config = TrainConfig.parse({"data": data, **settings})
     return _finish(carry_out(config, progress), config.device, progress or Silent())
+
+
+def plan_training(
+    data: str | Path, *, progress: Progress | None = None, **settings: Any
+) -> TrainingPlan:
+    """What `train` would do with the same settings: its strategy, why, and its stages.
+
+    Nothing is trained and nothing written. Raises what `train` raises for what cannot be used.
+    """
+    from detect_tl.training.config import TrainConfig
+    from detect_tl.training.run import plan_only
+
+    return plan_only(TrainConfig.parse({"data": data, **settings}), progress)
 
 
 def resume(run: str | Path, *, progress: Progress | None = None) -> TrainResult:

@@ -23,18 +23,26 @@ from detect_tl.training.config import TrainConfig
     """
     detect-tl train my-pictures --out runs/mine
     detect-tl train datasets/mine --weights yolov8n --freeze neck --epochs 20 --imgsz 320
+    detect-tl train my-pictures --strategy gradual --plan
     detect-tl train my-pictures --config settings.yaml --lr 0.001
     """,
 )
 @click.argument("data", type=PATH)
+@click.option("--plan", is_flag=True, help="Only say what would train when, and why.")
 @pass_output
-def command(console: Output, data: Path, **settings: Any) -> None:
+def command(console: Output, data: Path, *, plan: bool, **settings: Any) -> None:
     """Train a detector from annotations.
 
     DATA is a folder of images with their annotations in any known format, an annotation file, or
     a dataset folder. The run folder of --out holds the checkpoints, metrics and a report; an
     interrupted run goes on with `detect-tl resume`.
     """
+    if plan:
+        console.show(
+            api.plan_training(data, progress=console.progress, **settings),
+            lambda found: found.summary(),
+        )
+        return
     run = Path(settings["out"])
     with resumable(run):
         result = api.train(data, progress=console.progress, **settings)
@@ -52,6 +60,7 @@ def describe(result: TrainResult) -> Iterator[Piece]:
 
 _METAVARS = {
     "freeze": "backbone|neck|none|N",
+    "strategy": "auto|NAME",
     "weights": "NAME|FILE",
     "from_format": "FORMAT",
     "annotations": "GLOB",

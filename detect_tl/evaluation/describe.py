@@ -88,11 +88,11 @@ def _read(run: Path, name: str) -> dict[str, Any] | None:
 
 
 def _subtitle(config: Mapping[str, Any], dataset: Mapping[str, Any]) -> str:
-    classes = len(dataset["names"])
+    classes, freeze = len(dataset["names"]), config["freeze"]
     parts = [
         f"{config['task']} model of {classes} class{'' if classes == 1 else 'es'}",
         f"from {Path(str(config['weights'])).name}",
-        f"frozen: {config['freeze']}",
+        f"strategy {config['strategy']}" + (f", frozen: {freeze}" if freeze is not None else ""),
         f"{config['epochs']} epochs at {config['imgsz']} px",
     ]
     return " · ".join(parts)

@@ -33,8 +33,13 @@ class TrainConfig(BaseModel):
     data: Path = Field(description="raw annotations in any known format, or a dataset folder")
     weights: str = Field("yolo11n", description="name of official weights, or a checkpoint file")
     task: Literal["auto"] | Task = Field("auto", description="auto: segment when there are masks")
-    freeze: Annotated[FreezeSpec, BeforeValidator(_freeze)] = Field(
-        "backbone", description="what stays as it was: backbone, neck, none, or first N layers"
+    strategy: str = Field(
+        "auto", description="what trains when: auto, or a name that `--plan` shows"
+    )
+    freeze: Annotated[FreezeSpec | None, BeforeValidator(_freeze)] = Field(
+        None,
+        description="what stays as it was: backbone, neck, none, or first N layers; None: as the"
+        " strategy has it",
     )
     epochs: int = Field(50, ge=1, description="how often every training image is seen")
     imgsz: int = Field(640, ge=32, multiple_of=32, description="side of the input square, pixels")
@@ -47,6 +52,12 @@ class TrainConfig(BaseModel):
     amp: bool = Field(True, description="bfloat16 or float16 where the device has it")
     mosaic: float = Field(1.0, ge=0, le=1, description="probability of mosaic augmentation")
     close_mosaic: int = Field(10, ge=0, description="last epochs without mosaic")
+    views: int = Field(
+        4, ge=1, description="augmented views of a picture of which frozen features are kept"
+    )
+    cache_limit: float | None = Field(
+        None, ge=0, description="GB that kept features may take; None: what is free, in part"
+    )
     augment: str = Field(
         "ultralytics",
         description="ultralytics: its own; none; a name of `detect-tl augment list`, or a YAML"

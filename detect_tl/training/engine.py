@@ -19,6 +19,7 @@ from detect_tl import __version__
 from detect_tl.core.errors import GateError
 from detect_tl.core.files import atomic_path, write_json
 from detect_tl.models.apply import apply_plan, match_class_branch, shapes
+from detect_tl.models.cut import cut_before
 from detect_tl.models.yolo import (
     DEFAULT_CFG,
     ULTRALYTICS_VERSION,
@@ -29,11 +30,22 @@ from detect_tl.models.yolo import (
 )
 from detect_tl.training.augmentation import Augment, install
 from detect_tl.training.determinism import forget_mosaic_buffer, seed_epoch
-from detect_tl.training.precision import cpu_has_bfloat16, forward_in_bfloat16, use_all_cores
+from detect_tl.training.features import FeatureBatches, FeatureViews
+from detect_tl.training.forward import Forward, Maps
+from detect_tl.training.precision import cpu_has_bfloat16, use_all_cores
+from detect_tl.training.rates import make_optimizer, set_rates
 from detect_tl.transfer.freeze import frozen_layers
-from detect_tl.transfer.plan import TransferPlan, plan_transfer
+from detect_tl.transfer.plan import TransferPlan, plan_scratch, plan_transfer
+from detect_tl.transfer.strategies import (
+    PlannedStage,
+    Strategy,
+    plan_stages,
+    stage_at,
+    trains_from,
+)
 
 RESUME_FILE = "resume.pt"
+_VIEWS = 4
 
 
 class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
@@ -57,8 +69,16 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         self.plan: TransferPlan | None = None
         self.resume_state: dict[str, Any] | None = None
         self.augment: Augment | None = None
+        self.strategy: Strategy | None = None
+        self.views = _VIEWS
+        self.stages: tuple[PlannedStage, ...] = ()
+        self._stage: PlannedStage | None = None
+        self._features: FeatureViews | None = None
+        self._validated: dict[int, Maps] = {}
+        self._step = 0
         self.add_callback("on_train_start", _Transfer._begin)
         self.add_callback("on_train_epoch_start", _Transfer._begin_epoch)
+        self.add_callback("on_train_batch_start", _Transfer._begin_batch)
 
     # -- the model ---------------------------------------------------------------------------
 
@@ -66,9 +86,16 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         """Build the model for this data and fill it from `weights`, tensor by tensor as planned."""
         del verbose
         model = super().get_model(cfg=cfg, weights=None, verbose=False)
-        freeze = frozen_layers(self.args.freeze, model.yaml)
-        self.args.freeze = list(freeze.layers)
+        self.plan_stages(model.yaml)
         if weights is None:
+            return model
+        if self.strategy is not None and self.strategy.random:
+            self.plan = plan_scratch(
+                shapes(model.state_dict()),
+                source_names=_names(weights.names),
+                target_names=_names(self.data["names"]),
+            )
+            write_json(self.save_dir / "transfer.json", self.plan.as_json())
             return model
         match_class_branch(model, weights)
         source = weights.float().state_dict()
@@ -77,11 +104,20 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
             shapes(model.state_dict()),
             source_names=_names(weights.names),
             target_names=_names(self.data["names"]),
-            frozen_layers=freeze.layers,
+            frozen_layers=trains_from(self.stages) if self.stages else self.args.freeze,
         )
         apply_plan(self.plan, source, model)
         write_json(self.save_dir / "transfer.json", self.plan.as_json())
         return model
+
+    def plan_stages(self, architecture: dict[str, Any]) -> None:
+        """Decide what is frozen when, for a model of this architecture."""
+        if self.strategy is None:
+            self.args.freeze = list(frozen_layers(self.args.freeze, architecture).layers)
+            return
+        self.stages = plan_stages(self.strategy, self.epochs, architecture)
+        self.args.freeze = list(self.stages[0].layers)
+        self.args.warmup_epochs = 0  # rates are set by the stages, see `_begin_batch`
 
     @property
     def frozen_tensors(self) -> set[str]:
@@ -96,8 +132,11 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         del ckpt
         if self.resume_state is not None:
             self._restore(self.resume_state)
-        if self.mixed_precision and self.device.type == "cpu" and cpu_has_bfloat16():
-            forward_in_bfloat16(unwrap_model(self.model))
+        self.forward = Forward(unwrap_model(self.model), self.device, mixed=self.mixed_precision)
+        self.live_loader = self.train_loader
+        native = self.mixed_precision and self.device.type == "cpu" and cpu_has_bfloat16()
+        if native or any(planned.stage.cached for planned in self.stages):
+            self.forward.install()
 
     def _restore(self, state: dict[str, Any]) -> None:
         model = unwrap_model(self.model)
@@ -146,7 +185,85 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
             _write_bytes(self.last, self._checkpoint())
 
     def _begin_epoch(self) -> None:
-        seed_epoch(self.train_loader, self.args.seed, self.epoch)
+        self._step = 0
+        if self.stages:
+            stage = stage_at(self.stages, self.epoch)
+            if stage is not self._stage:
+                self._enter(stage)
+            self.train_loader = self._batches()
+        seed_epoch(self.live_loader, self.args.seed, self.epoch)
+
+    def _begin_batch(self) -> None:
+        if self._stage is not None:
+            set_rates(self.optimizer, self._stage, self.epoch, self._step, len(self.train_loader))
+        self._step += 1
+
+    # -- stages ------------------------------------------------------------------------------
+
+    def _enter(self, planned: PlannedStage) -> None:
+        """Freeze what a stage freezes, and let everything else train."""
+        self._stage = planned
+        model = unwrap_model(self.model)
+        self.args.freeze = list(planned.layers)
+        prefixes = tuple(f"model.{layer}." for layer in planned.layers)
+        self.freeze_layer_names = [*prefixes, ".dfl"]
+        for name, parameter in model.named_parameters():
+            trains = not name.startswith(prefixes) and ".dfl." not in name
+            parameter.requires_grad_(trains)
+            if not trains:
+                parameter.grad = None
+        self._validated.clear()
+        self._features = None
+        prefix = planned.layers == tuple(range(len(planned.layers)))
+        kept = planned.stage.cached and prefix and bool(planned.layers)
+        self.forward.cut = cut_before(model, len(planned.layers)) if kept else None
+
+    def _batches(self) -> Any:
+        """The loader of this epoch: of pictures, or of what frozen layers answer to them."""
+        if self.forward.cut is None:
+            return self.live_loader
+        if self._features is None:
+            self._features = FeatureViews(
+                self.live_loader.dataset,
+                self.forward.front,
+                seed=self.args.seed,
+                batch=self.batch_size,
+                device=self.device,
+                dtype=_kept_type(self.device, mixed=self.mixed_precision),
+                workers=self.args.workers,
+            )
+        self._model_train()  # frozen BatchNorm is in eval before it answers
+        view = self._features.view(self.epoch % self.views)
+        order = self.args.seed * 1_000_003 + self.epoch
+        return FeatureBatches(view, self.live_loader, self.batch_size, order)
+
+    def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Move a batch to the device; kept features need no more."""
+        if "maps" not in batch:
+            return dict(super().preprocess_batch(batch))
+        maps = {layer: values.to(self.device) for layer, values in batch["maps"].items()}
+        tensors = {k: v.to(self.device) for k, v in batch.items() if isinstance(v, torch.Tensor)}
+        return {**batch, **tensors, "maps": maps}
+
+    def build_optimizer(self, model: Any, name: str = "auto", **settings: Any) -> Any:
+        """Where there are stages, with a rate for every depth."""
+        if not self.stages:
+            return super().build_optimizer(model, name=name, **settings)
+        classes = int(self.data["nc"])
+        return make_optimizer(unwrap_model(model), name, classes=classes, **settings)
+
+    def validate(self) -> Any:
+        """Validate the average; its frozen layers answer once, and layers in mixed precision."""
+        average = self.ema.ema
+        with self.forward.lent_to(average, self._validated, lambda: self.validator.batch_i):
+            return super().validate()
+
+    def save_metrics(self, metrics: dict[str, Any]) -> None:
+        """One rate, that of the head, in the place of one for each group of parameters."""
+        if self.stages:
+            head = self.optimizer.param_groups[0]["lr"]
+            metrics = {k: v for k, v in metrics.items() if not k.startswith("lr/")} | {"lr": head}
+        super().save_metrics(metrics)
 
     # -- saving ------------------------------------------------------------------------------
 
@@ -243,6 +360,12 @@ class TransferTrainer:
 
 def _names(names: dict[int, str] | list[str]) -> tuple[str, ...]:
     return tuple(names.values() if isinstance(names, dict) else names)
+
+
+def _kept_type(device: torch.device, *, mixed: bool) -> torch.dtype:
+    """In which type features are kept: the one in which layers compute, else half precision."""
+    native = device.type == "cpu" and mixed and cpu_has_bfloat16()
+    return torch.bfloat16 if native else torch.float16
 
 
 def _plain(value: Any) -> float | None:

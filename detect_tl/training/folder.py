@@ -56,6 +56,11 @@ class RunFolder:
         return self.path / "transfer.json"
 
     @property
+    def strategy(self) -> Path:
+        """What trains when, and why."""
+        return self.path / "strategy.json"
+
+    @property
     def augmentation(self) -> Path:
         """The augmentation, written out; not there when it is Ultralytics' own."""
         return self.path / "augmentation.yaml"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import psutil
@@ -21,10 +22,12 @@ from detect_tl.core.files import (
     read_json,
     refuse_existing,
     sha256_files,
+    write_json,
 )
 from detect_tl.core.model_spec import Task
 from detect_tl.core.progress import Progress, Silent
 from detect_tl.curate.convert import convert
+from detect_tl.curate.folder import Link
 from detect_tl.formats.prepared import PROVENANCE, is_prepared
 from detect_tl.models.checkpoint import Checkpoint, load_checkpoint
 from detect_tl.models.yolo import model_config, quiet
@@ -33,8 +36,8 @@ from detect_tl.training.callbacks import ShowProgress, refuse_another_batch_size
 from detect_tl.training.config import TrainConfig
 from detect_tl.training.engine import RESUME_FILE, TransferTrainer
 from detect_tl.training.folder import RunFolder
+from detect_tl.training.plan import TrainingPlan, plan_training, strategy_of
 from detect_tl.transfer.fetch import locate
-from detect_tl.transfer.freeze import frozen_layers
 
 _RAM_SHARE_FOR_IMAGES = 0.25
 
@@ -76,21 +79,55 @@ def train(config: TrainConfig, progress: Progress | None = None) -> TrainResult:
     with atomic_folder(config.out) as scratch:
         description = _prepare(config, scratch, progress)
         task = _task(config, description)
-        model_config(source.yaml, task)  # fails now rather than after the folder has appeared
-        frozen_layers(config.freeze, source.yaml)
+        # fails now rather than after the folder has appeared
+        planned = _plan(config, description, source, model_config(source.yaml, task))
         resolved = config.model_copy(
             update={
                 "task": task,
+                "strategy": planned.strategy.name,
                 "data": config.data.resolve(),
                 "weights": str(located.path),
                 "augment": resolved_name(config.augment),
             }
         )
         RunFolder(scratch).write_description(resolved, description, config.device)
+        write_json(RunFolder(scratch).strategy, planned.as_json())
         if augmentation is not None:
             RunFolder(scratch).augmentation.write_text(augmentation.as_yaml(), "utf-8")
+    for line in planned.summary():
+        progress.say(line)
     run = RunFolder(config.out)
     return _carry_out(run, resolved, source, progress)
+
+
+def plan_only(config: TrainConfig, progress: Progress | None = None) -> TrainingPlan:
+    """What `train` would do with the same configuration; nothing is left behind.
+
+    Raises what `train` raises for input that cannot be used.
+    """
+    progress = progress or Silent()
+    located = locate(config.weights, trust=config.trust, progress=progress)
+    source = load_checkpoint(located.path, trust=config.trust)
+    with TemporaryDirectory() as scratch:
+        description = _prepare(config, Path(scratch), progress, link="soft")
+    task = _task(config, description)
+    return _plan(config, description, source, model_config(source.yaml, task))
+
+
+def _plan(
+    config: TrainConfig,
+    dataset: dict[str, Any],
+    source: Checkpoint,
+    architecture: dict[str, Any],
+) -> TrainingPlan:
+    return plan_training(
+        config,
+        images=dataset["images"]["train"],
+        names=dataset["names"],
+        source_names=list(source.names),
+        architecture=architecture,
+        gpu=torch.cuda.is_available() and config.device != "cpu",
+    )
 
 
 def resume(path: Path, progress: Progress | None = None) -> TrainResult:
@@ -136,7 +173,9 @@ def check_device(device: str) -> None:
         )
 
 
-def _prepare(config: TrainConfig, scratch: Path, progress: Progress) -> dict[str, Any]:
+def _prepare(
+    config: TrainConfig, scratch: Path, progress: Progress, link: Link = "copy"
+) -> dict[str, Any]:
     """Describe the dataset folder, after converting raw annotations into `scratch`."""
     if is_prepared(config.data) and not config.reading.chooses:
         folder, recorded = config.data, str(config.data.resolve())
@@ -149,6 +188,7 @@ def _prepare(config: TrainConfig, scratch: Path, progress: Progress) -> dict[str
             split=config.split,
             seed=config.seed,
             task=config.task,
+            link=link,
             progress=progress,
         )
     truths = {s: folder / "annotations" / f"{s}.json" for s in SPLITS}
@@ -199,6 +239,8 @@ def _carry_out(
         trainer = TransferTrainer(overrides=_overrides(config, run, dataset, augmentation))
         if augmentation is not None:
             trainer.augment = Augment(augmentation, config.imgsz)
+        trainer.strategy = strategy_of(config)
+        trainer.views = config.views
         trainer.csv = run.metrics
         if state is None:
             architecture = model_config(source.yaml, config.task)
@@ -207,7 +249,7 @@ def _carry_out(
                 progress.say(line)
         else:
             trainer.model = source.model
-            trainer.args.freeze = list(frozen_layers(config.freeze, source.yaml).layers)
+            trainer.plan_stages(source.yaml)
             trainer.resume_state = state
         ShowProgress(progress, config.task).attach(trainer)
         refuse_another_batch_size(trainer)
@@ -222,7 +264,6 @@ def _overrides(
     config: TrainConfig, run: RunFolder, dataset: Path, augmentation: Augmentation | None
 ) -> dict[str, Any]:
     """Translate the configuration into Ultralytics' settings."""
-    freeze = list(config.freeze) if isinstance(config.freeze, tuple) else config.freeze
     return {
         "task": config.task,
         "mode": "train",
@@ -230,7 +271,6 @@ def _overrides(
         "data": str((dataset / "data.yaml").resolve()),
         "save_dir": str(run.path.resolve()),
         "exist_ok": True,
-        "freeze": freeze,
         "epochs": config.epochs,
         "imgsz": config.imgsz,
         "batch": config.batch,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, Literal
 
@@ -142,6 +142,19 @@ def plan_transfer(
     _refuse_misfit(source, tensors, minimum)
     _refuse_frozen_noise(tensors)
     return TransferPlan(tensors, tuple(_skipped(source, tensors)), classes)
+
+
+def plan_scratch(
+    target: Shapes, *, source_names: Sequence[str] = (), target_names: Sequence[str] = ()
+) -> TransferPlan:
+    """The plan of a model that takes nothing from any other: all of its tensors are new."""
+    reason = "trained from random numbers, as was asked for"
+    tensors = tuple(
+        TensorFate(name, shape, "new", reason, (), _frozen_until(name, {}))
+        for name, shape in target.items()
+    )
+    nothing = replace(match_classes(source_names, target_names), rows=())
+    return TransferPlan(tensors, (), nothing)
 
 
 _Decision = tuple[Fate, str, tuple[tuple[int, int], ...]]

@@ -80,7 +80,14 @@ def run(tmp_path: Path, truth: dict[str, Any]) -> Path:
     metrics = evaluate(truth, [(0, box(6, 5, 20, 0.9, 0))], names=NAMES).as_json()
     fate = {"fate": "new", "shape": [2, 80], "reason": "class rows of <2> new classes"}
     contents: dict[str, Any] = {
-        "config": {"task": "detect", "weights": "/a/w.pt", "freeze": 11, "epochs": 3, "imgsz": 64},
+        "config": {
+            "task": "detect",
+            "weights": "/a/w.pt",
+            "strategy": "freeze",
+            "freeze": 11,
+            "epochs": 3,
+            "imgsz": 64,
+        },
         "dataset": {
             "path": "dataset",
             "source": "raw/labels",

@@ -1,0 +1,99 @@
+"""Which strategy a run follows, decided before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from detect_tl.core.words import counted
+from detect_tl.training.config import TrainConfig
+from detect_tl.transfer.classes import match_classes
+from detect_tl.transfer.strategies import (
+    AUTO,
+    PlannedStage,
+    Situation,
+    Strategy,
+    choose,
+    keeping,
+    load_strategy,
+    plan_stages,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingPlan:
+    """A strategy, why it was chosen, and its stages with their epochs."""
+
+    strategy: Strategy
+    reasons: tuple[str, ...]
+    stages: tuple[PlannedStage, ...]
+
+    def summary(self) -> list[str]:
+        """A line for the choice and one for each stage."""
+        why = f": {'; '.join(self.reasons)}" if self.reasons else ""
+        return [f"strategy {self.strategy.name}{why}", *map(_line, self.stages)]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "strategy": self.strategy.name,
+            "description": self.strategy.description,
+            "reasons": list(self.reasons),
+            "stages": [planned.as_json() for planned in self.stages],
+        }
+
+
+def _line(planned: PlannedStage) -> str:
+    stage = planned.stage
+    first, last = planned.start + 1, planned.stop
+    epochs = f"epoch {first}" if first == last else f"epochs {first}-{last}"
+    count = len(planned.layers)
+    frozen = f"{counted(count, 'layer')} frozen" if count else "nothing frozen"
+    kept = ", their features kept" if stage.cached and count else ""
+    rates = f"rate {stage.lr:g} falling to {stage.lr * stage.last_lr:g}"
+    deep = f", {stage.first_lr:g} of it in the first layer" if stage.first_lr != 1 else ""
+    return f"  {epochs}: {stage.name} ({frozen}{kept}; {rates}{deep})"
+
+
+def plan_training(
+    config: TrainConfig,
+    *,
+    images: int,
+    names: Sequence[str],
+    source_names: Sequence[str],
+    architecture: Mapping[str, Any],
+    gpu: bool,
+) -> TrainingPlan:
+    """Decide what trains when.
+
+    images: for training. names: the classes to learn. source_names: those of the weights.
+    Raises UsageError for an unknown strategy, and for layers that cannot be frozen.
+    """
+    strategy, reasons = _strategy(config, images, names, source_names, gpu=gpu)
+    stages = plan_stages(strategy, config.epochs, architecture)
+    return TrainingPlan(strategy, tuple(reasons), stages)
+
+
+def strategy_of(config: TrainConfig) -> Strategy:
+    """The strategy of a run whose configuration names it."""
+    strategy = load_strategy(config.strategy)
+    return strategy if config.freeze is None else keeping(strategy, config.freeze)
+
+
+def _strategy(
+    config: TrainConfig,
+    images: int,
+    names: Sequence[str],
+    source_names: Sequence[str],
+    *,
+    gpu: bool,
+) -> tuple[Strategy, list[str]]:
+    if config.freeze is not None:
+        asked = "full" if config.freeze in ("none", 0) else "freeze"
+        chosen = load_strategy(asked if config.strategy == AUTO else config.strategy)
+        return keeping(chosen, config.freeze), ["what is frozen was asked for"]
+    if config.strategy != AUTO:
+        return load_strategy(config.strategy), []
+    known = len(match_classes(source_names, names).rows)
+    name, reasons = choose(Situation(images, len(names), known, gpu, config.epochs))
+    return load_strategy(name), reasons

@@ -1,0 +1,228 @@
+"""Strategies of transfer: what trains when, and how fast, as values.
+
+A strategy is a list of stages. Built-in ones come in through the same door as those of others, the
+entry points `detect_tl.strategies`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from detect_tl import plugins
+from detect_tl.core.errors import MachineError, UsageError
+from detect_tl.core.words import counted
+from detect_tl.transfer.freeze import FreezeSpec, frozen_layers
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """A part of a run in which the same layers train.
+
+    name: in words. freeze: what stays as it was, as `frozen_layers` reads it.
+    share: of the epochs of the run; the shares of all stages add up to 1.
+    lr: learning rate of the head at the beginning, against the base rate of the run.
+    first_lr: rate of the first layer against that of the head; layers between lie between, by equal
+        factors (discriminative fine-tuning, Howard and Ruder 2018).
+    last_lr: the rate at the end of the stage, against that at its beginning.
+    cached: whether the frozen layers see every picture in a few views only, and their answers are
+        kept, instead of being computed anew for every picture in every epoch.
+    """
+
+    name: str
+    freeze: FreezeSpec
+    share: float = 1.0
+    lr: float = 1.0
+    first_lr: float = 1.0
+    last_lr: float = 0.01
+    cached: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """What trains when. random: whether the model starts from random numbers, as a control."""
+
+    name: str
+    description: str
+    stages: tuple[Stage, ...]
+    random: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStage:
+    """A stage with its place in a run: epochs `start` up to, not including, `stop`, from 0.
+
+    layers: the frozen ones.
+    """
+
+    stage: Stage
+    layers: tuple[int, ...]
+    start: int
+    stop: int
+
+    @property
+    def epochs(self) -> int:
+        return self.stop - self.start
+
+    def rate(self, done: float, depth: float) -> float:
+        """Learning rate against the base rate of the run.
+
+        done: share of the stage that is over, 0 to 1. depth: 0 for the head, 1 for the first layer.
+        """
+        fall = 1 - done * (1 - self.stage.last_lr)
+        return float(self.stage.lr * self.stage.first_lr**depth * fall)
+
+    def as_json(self) -> dict[str, Any]:
+        stage = self.stage
+        return {
+            "name": stage.name,
+            "epochs": [self.start + 1, self.stop],
+            "frozen": list(self.layers),
+            "lr": stage.lr,
+            "first_lr": stage.first_lr,
+            "last_lr": stage.last_lr,
+            "cached": stage.cached,
+        }
+
+
+HEAD = Strategy(
+    "head",
+    "new layers only, on kept features of everything before them",
+    (Stage(name="head", freeze="neck", lr=2.0, cached=True),),
+)
+FREEZE = Strategy(
+    "freeze",
+    "neck and head, on kept features of the frozen backbone",
+    (Stage(name="neck and head", freeze="backbone", lr=2.0, cached=True),),
+)
+LP_FT = Strategy(
+    "lp-ft",
+    "first neck and head on kept features, then everything at a lower rate (Kumar et al. 2022)",
+    (
+        Stage(name="neck and head", freeze="backbone", share=0.4, lr=2.0, last_lr=0.3, cached=True),
+        Stage(name="everything", freeze="none", share=0.6, lr=1.0, first_lr=0.3),
+    ),
+)
+GRADUAL = Strategy(
+    "gradual",
+    "from the head down: neck and head, then half of the backbone, then everything, each slower",
+    (
+        Stage(name="neck and head", freeze="backbone", share=0.3, lr=2.0, last_lr=0.3, cached=True),
+        Stage(name="upper backbone", freeze=5, share=0.3, lr=1.0, first_lr=0.3, last_lr=0.3),
+        Stage(name="everything", freeze="none", share=0.4, lr=0.5, first_lr=0.1),
+    ),
+)
+FULL = Strategy(
+    "full", "everything from the first epoch on", (Stage(name="everything", freeze="none"),)
+)
+SCRATCH = Strategy(
+    "scratch",
+    "everything from random numbers: what training is without transfer",
+    (Stage(name="everything", freeze="none"),),
+    random=True,
+)
+
+
+def strategy_names() -> list[str]:
+    """Names of all strategies on offer, sorted, without `auto`; nothing is imported."""
+    return plugins.names("detect_tl.strategies")
+
+
+def load_strategy(name: str) -> Strategy:
+    """Load one strategy by name; raise UsageError with a suggestion when there is none."""
+    loaded = plugins.load("detect_tl.strategies", name)
+    if not isinstance(loaded, Strategy):
+        raise MachineError(
+            f"the plugin {name!r} offers a {type(loaded).__name__}, not a Strategy",
+            hint="Its entry point must name a detect_tl.transfer.strategies.Strategy.",
+        )
+    return loaded
+
+
+def keeping(strategy: Strategy, freeze: FreezeSpec) -> Strategy:
+    """The strategy with `freeze` frozen in all of its stages.
+
+    Raises UsageError for one that trains in several stages: it freezes by itself.
+    """
+    if len(strategy.stages) != 1:
+        raise UsageError(
+            f"the strategy {strategy.name!r} says by itself what is frozen when",
+            hint="Leave out --freeze, or choose --strategy freeze.",
+        )
+    return replace(strategy, stages=(replace(strategy.stages[0], freeze=freeze),))
+
+
+def plan_stages(
+    strategy: Strategy, epochs: int, architecture: Mapping[str, Any]
+) -> tuple[PlannedStage, ...]:
+    """Give every stage its epochs and its layers.
+
+    A run too short for all stages leaves out the first ones. Raises UsageError for stages that
+    freeze what the model does not have.
+    """
+    stages = strategy.stages[-epochs:]
+    total = sum(stage.share for stage in stages)
+    planned: list[PlannedStage] = []
+    start, shares = 0, 0.0
+    for place, stage in enumerate(stages):
+        shares += stage.share
+        left = len(stages) - place - 1
+        stop = min(max(round(epochs * shares / total), start + 1), epochs - left)
+        layers = frozen_layers(stage.freeze, architecture).layers
+        planned.append(PlannedStage(stage, layers, start, stop))
+        start = stop
+    return tuple(planned)
+
+
+def stage_at(stages: Sequence[PlannedStage], epoch: int) -> PlannedStage:
+    """The stage of an epoch, from 0; the last one beyond the end."""
+    return next((planned for planned in stages if epoch < planned.stop), stages[-1])
+
+
+def trains_from(stages: Sequence[PlannedStage]) -> dict[int, int | None]:
+    """For every layer that is frozen at first, the first epoch in which it trains; None: never."""
+    found: dict[int, int | None] = {}
+    for layer in stages[0].layers:
+        later = (planned.start for planned in stages if layer not in planned.layers)
+        found[layer] = next(later, None)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a choice of strategy depends on.
+
+    images: for training. classes, known: of the new task, and how many of them the source knows by
+    name. gpu: whether there is one. epochs: as asked for.
+    """
+
+    images: int
+    classes: int
+    known: int
+    gpu: bool
+    epochs: int
+
+
+def choose(situation: Situation) -> tuple[str, list[str]]:
+    """The strategy for a situation, and why, one line each."""
+    s = situation
+    if s.known == s.classes and s.images < _FEW:
+        known = counted(s.classes, "class", "classes")
+        why = (
+            f"the source knows {known} by name and there are {s.images} images: its backbone stays"
+        )
+        return "freeze", [why]
+    if s.epochs < _SHORT:
+        why = f"{counted(s.epochs, 'epoch')} are too few to train everything: the backbone stays"
+        return "freeze", [why]
+    about = "new classes" if not s.known else f"{s.known} of {s.classes} classes known by name"
+    why = f"{about}, {s.images} images: neck and head first, on kept features, then everything"
+    return "lp-ft", [why]
+
+
+# Below this, training everything gained nothing in our measurements (see README).
+_FEW = 50
+_SHORT = 6
