@@ -43,7 +43,9 @@ class TrainConfig(BaseModel):
     )
     epochs: int = Field(50, ge=1, description="how often every training image is seen")
     imgsz: int = Field(640, ge=32, multiple_of=32, description="side of the input square, pixels")
-    batch: int = Field(16, ge=1, description="images per step")
+    batch: int | None = Field(
+        None, ge=1, description="images per step; None: 16, fewer for a small data set"
+    )
     optimizer: Literal["auto", "AdamW", "SGD", "Adam"] = Field(
         "auto", description="auto: by the number of steps"
     )

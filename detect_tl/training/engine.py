@@ -30,7 +30,7 @@ from detect_tl.models.yolo import (
 )
 from detect_tl.training.augmentation import Augment, install
 from detect_tl.training.determinism import forget_mosaic_buffer, seed_epoch
-from detect_tl.training.features import FeatureBatches, FeatureViews
+from detect_tl.training.features import Budget, FeatureBatches, FeatureViews
 from detect_tl.training.forward import Forward, Maps
 from detect_tl.training.precision import cpu_has_bfloat16, use_all_cores
 from detect_tl.training.rates import make_optimizer, set_rates
@@ -39,6 +39,7 @@ from detect_tl.transfer.plan import TransferPlan, plan_scratch, plan_transfer
 from detect_tl.transfer.strategies import (
     PlannedStage,
     Strategy,
+    load_strategy,
     plan_stages,
     stage_at,
     trains_from,
@@ -62,6 +63,11 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         _callbacks: dict[str, Any] | None = None,
     ) -> None:
         settings = dict(overrides or {})
+        # options of ours, which Ultralytics would refuse
+        self.asked_strategy: str | None = settings.pop("strategy", None)
+        self.views = int(settings.pop("views", _VIEWS))
+        limit = settings.pop("cache_limit", None)
+        self.cache_limit = None if limit is None else int(float(limit) * 1e9)
         self.mixed_precision = bool(settings.get("amp", True))
         super().__init__(cfg, settings, _callbacks)
         if self.device.type == "cpu":
@@ -70,10 +76,10 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         self.resume_state: dict[str, Any] | None = None
         self.augment: Augment | None = None
         self.strategy: Strategy | None = None
-        self.views = _VIEWS
         self.stages: tuple[PlannedStage, ...] = ()
         self._stage: PlannedStage | None = None
         self._features: FeatureViews | None = None
+        self._kept_views = 0
         self._validated: dict[int, Maps] = {}
         self._step = 0
         self.add_callback("on_train_start", _Transfer._begin)
@@ -112,6 +118,8 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
 
     def plan_stages(self, architecture: dict[str, Any]) -> None:
         """Decide what is frozen when, for a model of this architecture."""
+        if self.strategy is None and self.asked_strategy is not None:
+            self.strategy = load_strategy(self.asked_strategy)
         if self.strategy is None:
             self.args.freeze = list(frozen_layers(self.args.freeze, architecture).layers)
             return
@@ -222,6 +230,7 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         """The loader of this epoch: of pictures, or of what frozen layers answer to them."""
         if self.forward.cut is None:
             return self.live_loader
+        self._model_train()  # frozen BatchNorm is in eval before it answers
         if self._features is None:
             self._features = FeatureViews(
                 self.live_loader.dataset,
@@ -232,8 +241,12 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
                 dtype=_kept_type(self.device, mixed=self.mixed_precision),
                 workers=self.args.workers,
             )
-        self._model_train()  # frozen BatchNorm is in eval before it answers
-        view = self._features.view(self.epoch % self.views)
+            budget = Budget.of_this_machine(self.cache_limit)
+            self._kept_views = self._features.plan(self.views, self.args.imgsz, budget)
+        if not self._kept_views:  # no room: the frozen layers answer in every epoch
+            self.forward.cut = None
+            return self.live_loader
+        view = self._features.view(self.epoch % self._kept_views)
         order = self.args.seed * 1_000_003 + self.epoch
         return FeatureBatches(view, self.live_loader, self.batch_size, order)
 

@@ -8,9 +8,11 @@ the pictures, the seed and the number of the view, so a resumed run finds the sa
 
 from __future__ import annotations
 
+import os
 import random
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,32 +22,40 @@ import psutil
 import torch
 from torch import Tensor
 
-# Of the memory that is free, what features may take before they go to a file.
+# Of the memory and of the disk that are free, what features may take.
 _SHARE_OF_MEMORY = 0.4
+_SHARE_OF_DISK = 0.5
 
 Front = Callable[[Tensor], dict[int, Tensor]]
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How many bytes features may take: in memory, and in a file of `folder` beyond that."""
+    """How many bytes features may take in memory, or else in files of `folder`."""
 
     memory: int
     disk: int
-    folder: Path | None = None
+    folder: Path
 
     @classmethod
-    def of_this_machine(cls, limit: int | None = None, folder: Path | None = None) -> Budget:
-        """limit: for both together, in bytes; None for what is free."""
+    def of_this_machine(cls, limit: int | None = None) -> Budget:
+        """limit: bytes that must not be exceeded, wherever features are; None for what is free."""
+        folder = Path(tempfile.gettempdir())
         memory = int(psutil.virtual_memory().available * _SHARE_OF_MEMORY)
-        disk = psutil.disk_usage(str(folder or tempfile.gettempdir())).free // 2
+        disk = int(psutil.disk_usage(str(folder)).free * _SHARE_OF_DISK)
         if limit is not None:
             memory, disk = min(memory, limit), min(disk, limit)
         return cls(memory, disk, folder)
 
-    def views(self, wanted: int, view_bytes: int) -> int:
-        """How many views of `view_bytes` have room, at most `wanted`; 0 for not even one."""
-        return min(wanted, max(self.memory, self.disk) // max(view_bytes, 1))
+    def views(self, wanted: int, view_bytes: int) -> tuple[int, bool]:
+        """How many views of `view_bytes` have room, at most `wanted`, and whether in memory.
+
+        Fewer views in memory go before more in files, unless there is no room for two.
+        """
+        held, filed = (min(wanted, room // max(view_bytes, 1)) for room in (self.memory, self.disk))
+        if held >= min(wanted, 2):
+            return held, True
+        return filed, False
 
 
 class FeatureViews:
@@ -72,7 +82,19 @@ class FeatureViews:
         self._dtype = dtype
         self._workers = workers
         self._views: dict[int, _View] = {}
-        self._budget: Budget | None = None
+        self._folder: Path | None = None
+
+    def plan(self, wanted: int, side: int, budget: Budget) -> int:
+        """Decide how many views are kept, and where; 0 when there is no room for a single one.
+
+        wanted: at most so many. side: of the pictures, in pixels.
+        """
+        blank = torch.zeros((1, 3, side, side), device=self._device)
+        numbers = sum(answer.numel() for answer in self._front(blank).values())
+        size = numbers * torch.finfo(self._dtype).bits // 8 * len(self._dataset)
+        views, in_memory = budget.views(wanted, size)
+        self._folder = None if in_memory else budget.folder
+        return views
 
     def view(self, number: int, progress: Callable[[int], None] = lambda _: None) -> _View:
         """One view of all pictures, computed when it is not there yet."""
@@ -108,8 +130,21 @@ class FeatureViews:
         return _View(maps, labels, shape)
 
     def _room(self, count: int, answer: Tensor) -> Tensor:
+        """Where the answers of a layer to all pictures are kept."""
         _, channels, height, width = answer.shape
-        return torch.empty((count, height, width, channels), dtype=self._dtype, device=self._device)
+        shape = count, height, width, channels
+        if self._folder is None:
+            return torch.empty(shape, dtype=self._dtype, device=self._device)
+        descriptor, name = tempfile.mkstemp(prefix="detect-tl-features-", dir=self._folder)
+        os.close(descriptor)
+        size = count * height * width * channels
+        try:
+            return torch.from_file(name, shared=True, size=size, dtype=self._dtype).view(shape)
+        finally:
+            # It stays there while it is mapped, and goes with the process, whatever ends that.
+            # (Windows does not let go of its name before; its own clean-up of the folder does.)
+            with suppress(PermissionError):
+                Path(name).unlink()
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,7 @@ def train(config: TrainConfig, progress: Progress | None = None) -> TrainResult:
             update={
                 "task": task,
                 "strategy": planned.strategy.name,
+                "batch": planned.batch,
                 "data": config.data.resolve(),
                 "weights": str(located.path),
                 "augment": resolved_name(config.augment),
@@ -240,7 +241,6 @@ def _carry_out(
         if augmentation is not None:
             trainer.augment = Augment(augmentation, config.imgsz)
         trainer.strategy = strategy_of(config)
-        trainer.views = config.views
         trainer.csv = run.metrics
         if state is None:
             architecture = model_config(source.yaml, config.task)
@@ -271,6 +271,8 @@ def _overrides(
         "data": str((dataset / "data.yaml").resolve()),
         "save_dir": str(run.path.resolve()),
         "exist_ok": True,
+        "views": config.views,
+        "cache_limit": config.cache_limit,
         "epochs": config.epochs,
         "imgsz": config.imgsz,
         "batch": config.batch,
@@ -315,7 +317,7 @@ def _memory_errors(config: TrainConfig) -> Iterator[None]:
             raise MachineError(
                 f"out of memory at batch {config.batch} and {config.imgsz} pixels; the run folder"
                 f" {config.out} is left as it is",
-                hint=f"Try --batch {max(config.batch // 2, 1)}, or a smaller --imgsz.",
+                hint=f"Try --batch {max((config.batch or 2) // 2, 1)}, or a smaller --imgsz.",
             ) from error
         raise
     except GateError as error:

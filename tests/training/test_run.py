@@ -91,18 +91,19 @@ import sys
 from pathlib import Path
 from detect_tl.training.config import TrainConfig
 from detect_tl.training.run import train
-data, weights, out = sys.argv[1:]
+data, weights, out, strategy = sys.argv[1:]
 train(TrainConfig.parse(dict(data=data, weights=weights, out=out, epochs=4, imgsz=64, batch=4,
-                             device="cpu")))
+                             device="cpu", strategy=strategy, views=2)))
 """
 
 
+@pytest.mark.parametrize("strategy", ["freeze", "gradual"])
 def test_killed_run_resumes_to_the_same_bits(
-    shapes: Path, small_checkpoint: Path, tmp_path: Path
+    shapes: Path, small_checkpoint: Path, tmp_path: Path, strategy: str
 ) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    train(config(shapes, small_checkpoint, whole, epochs=4))
-    arguments = [sys.executable, "-c", SCRIPT, shapes, small_checkpoint, killed]
+    train(config(shapes, small_checkpoint, whole, epochs=4, strategy=strategy, views=2))
+    arguments = [sys.executable, "-c", SCRIPT, shapes, small_checkpoint, killed, strategy]
     process = subprocess.Popen(arguments, stderr=subprocess.DEVNULL)
     wait_for_epoch(process, RunFolder(killed), epoch=2)
     process.send_signal(signal.SIGKILL)
@@ -150,8 +151,9 @@ def as_polygon(line: str) -> str:
     return f"{kind} {x1} {y1} {x2} {y1} {x2} {y2} {x1} {y2}\n"
 
 
+@pytest.mark.parametrize("options", ['freeze="backbone"', 'strategy="freeze", views=2'])
 def test_trainer_plugs_into_ultralytics(
-    shapes: Path, small_checkpoint: Path, tmp_path: Path
+    shapes: Path, small_checkpoint: Path, tmp_path: Path, options: str
 ) -> None:
     """`YOLO(...).train(trainer=TransferTrainer)` freezes by name and reports the transfer."""
     code = """
@@ -160,13 +162,13 @@ from ultralytics import YOLO
 import detect_tl
 weights, data, out = sys.argv[1:]
 YOLO(weights).train(trainer=detect_tl.TransferTrainer, data=data, epochs=1, imgsz=64, batch=4,
-                    freeze="backbone", project=out, name="run", device="cpu", plots=False)
+                    project=out, name="run", device="cpu", plots=False, %s)
 """
     data = tmp_path / "shapes"
     shutil.copytree(shapes, data)
     yaml = data / "data.yaml"
     yaml.write_text(f"path: {data}\n{yaml.read_text()}")
-    arguments = [sys.executable, "-c", code, small_checkpoint, yaml, tmp_path]
+    arguments = [sys.executable, "-c", code % options, small_checkpoint, yaml, tmp_path]
     done = subprocess.run(
         arguments, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "80"}
     )
