@@ -54,6 +54,9 @@ class TrainConfig(BaseModel):
     amp: bool = Field(True, description="bfloat16 or float16 where the device has it")
     mosaic: float = Field(1.0, ge=0, le=1, description="probability of mosaic augmentation")
     close_mosaic: int = Field(10, ge=0, description="last epochs without mosaic")
+    imprint: bool = Field(
+        True, description="rows of new classes begin with what their training objects look like"
+    )
     views: int = Field(
         4, ge=1, description="augmented views of a picture of which frozen features are kept"
     )

@@ -19,7 +19,6 @@ from detect_tl import __version__
 from detect_tl.core.errors import GateError
 from detect_tl.core.files import atomic_path, write_json
 from detect_tl.models.apply import apply_plan, match_class_branch, shapes
-from detect_tl.models.cut import cut_before
 from detect_tl.models.yolo import (
     DEFAULT_CFG,
     ULTRALYTICS_VERSION,
@@ -30,10 +29,11 @@ from detect_tl.models.yolo import (
 )
 from detect_tl.training.augmentation import Augment, install
 from detect_tl.training.determinism import forget_mosaic_buffer, seed_epoch
-from detect_tl.training.features import Budget, FeatureBatches, FeatureViews
-from detect_tl.training.forward import Forward, Maps
+from detect_tl.training.forward import Forward
+from detect_tl.training.imprint import imprint
 from detect_tl.training.precision import cpu_has_bfloat16, use_all_cores
-from detect_tl.training.rates import make_optimizer, set_rates
+from detect_tl.training.rates import make_optimizer
+from detect_tl.training.staging import Settings, Staging
 from detect_tl.transfer.freeze import frozen_layers
 from detect_tl.transfer.plan import TransferPlan, plan_scratch, plan_transfer
 from detect_tl.transfer.strategies import (
@@ -41,12 +41,10 @@ from detect_tl.transfer.strategies import (
     Strategy,
     load_strategy,
     plan_stages,
-    stage_at,
     trains_from,
 )
 
 RESUME_FILE = "resume.pt"
-_VIEWS = 4
 
 
 class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
@@ -63,11 +61,7 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         _callbacks: dict[str, Any] | None = None,
     ) -> None:
         settings = dict(overrides or {})
-        # options of ours, which Ultralytics would refuse
-        self.asked_strategy: str | None = settings.pop("strategy", None)
-        self.views = int(settings.pop("views", _VIEWS))
-        limit = settings.pop("cache_limit", None)
-        self.cache_limit = None if limit is None else int(float(limit) * 1e9)
+        self.own = Settings.taken_from(settings)
         self.mixed_precision = bool(settings.get("amp", True))
         super().__init__(cfg, settings, _callbacks)
         if self.device.type == "cpu":
@@ -77,11 +71,6 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         self.augment: Augment | None = None
         self.strategy: Strategy | None = None
         self.stages: tuple[PlannedStage, ...] = ()
-        self._stage: PlannedStage | None = None
-        self._features: FeatureViews | None = None
-        self._kept_views = 0
-        self._validated: dict[int, Maps] = {}
-        self._step = 0
         self.add_callback("on_train_start", _Transfer._begin)
         self.add_callback("on_train_epoch_start", _Transfer._begin_epoch)
         self.add_callback("on_train_batch_start", _Transfer._begin_batch)
@@ -118,14 +107,14 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
 
     def plan_stages(self, architecture: dict[str, Any]) -> None:
         """Decide what is frozen when, for a model of this architecture."""
-        if self.strategy is None and self.asked_strategy is not None:
-            self.strategy = load_strategy(self.asked_strategy)
+        if self.strategy is None and self.own.strategy is not None:
+            self.strategy = load_strategy(self.own.strategy)
         if self.strategy is None:
             self.args.freeze = list(frozen_layers(self.args.freeze, architecture).layers)
             return
         self.stages = plan_stages(self.strategy, self.epochs, architecture)
         self.args.freeze = list(self.stages[0].layers)
-        self.args.warmup_epochs = 0  # rates are set by the stages, see `_begin_batch`
+        self.args.warmup_epochs = 0  # rates are set by the stages, see `rates.py`
 
     @property
     def frozen_tensors(self) -> set[str]:
@@ -141,7 +130,7 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         if self.resume_state is not None:
             self._restore(self.resume_state)
         self.forward = Forward(unwrap_model(self.model), self.device, mixed=self.mixed_precision)
-        self.live_loader = self.train_loader
+        self.staging = Staging(self, self.own)
         native = self.mixed_precision and self.device.type == "cpu" and cpu_has_bfloat16()
         if native or any(planned.stage.cached for planned in self.stages):
             self.forward.install()
@@ -165,10 +154,15 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
         """Build the data set; mosaic chooses from all of it, whatever was read before."""
         dataset = super().build_dataset(img_path, mode, batch)
-        forget_mosaic_buffer(dataset)
-        if mode == "train" and self.augment is not None:
-            install(dataset, self.augment)
+        if mode == "train":
+            self.prepare_transforms(dataset)
         return dataset
+
+    def prepare_transforms(self, dataset: Any) -> None:
+        """Put what is ours into the transforms that Ultralytics has built for training."""
+        forget_mosaic_buffer(dataset)
+        if self.augment is not None:
+            install(dataset, self.augment)
 
     def _close_dataloader_mosaic(self) -> None:
         """Go on without mosaic. Ultralytics builds its transforms anew for that."""
@@ -189,66 +183,32 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
 
     def _begin(self) -> None:
         if self.resume_state is None:
+            self._imprint()
             self._save_state(epoch=-1)
             _write_bytes(self.last, self._checkpoint())
 
+    def _imprint(self) -> None:
+        """Compute the rows of classes that no class of the source lends, and tell of it."""
+        if not self.own.imprint or self.plan is None or self.plan.from_scratch:
+            return
+        new = self.plan.new_classes()
+        model = unwrap_model(self.model)
+        settings = {"imgsz": self.args.imgsz, "device": self.device, "seed": self.args.seed}
+        seen = imprint(model, self.train_loader.dataset, new, **settings)
+        # the average begins where the weights do
+        self.ema.ema.load_state_dict(model.state_dict())
+        names = _names(self.data["names"])
+        self.plan = self.plan.imprinted({names[label]: count for label, count in seen.items()})
+        write_json(self.save_dir / "transfer.json", self.plan.as_json())
+
     def _begin_epoch(self) -> None:
-        self._step = 0
-        if self.stages:
-            stage = stage_at(self.stages, self.epoch)
-            if stage is not self._stage:
-                self._enter(stage)
-            self.train_loader = self._batches()
-        seed_epoch(self.live_loader, self.args.seed, self.epoch)
+        self.train_loader = self.staging.begin_epoch(self.epoch)
+        seed_epoch(self.staging.live, self.args.seed, self.epoch)
 
     def _begin_batch(self) -> None:
-        if self._stage is not None:
-            set_rates(self.optimizer, self._stage, self.epoch, self._step, len(self.train_loader))
-        self._step += 1
+        self.staging.begin_batch(self.epoch)
 
     # -- stages ------------------------------------------------------------------------------
-
-    def _enter(self, planned: PlannedStage) -> None:
-        """Freeze what a stage freezes, and let everything else train."""
-        self._stage = planned
-        model = unwrap_model(self.model)
-        self.args.freeze = list(planned.layers)
-        prefixes = tuple(f"model.{layer}." for layer in planned.layers)
-        self.freeze_layer_names = [*prefixes, ".dfl"]
-        for name, parameter in model.named_parameters():
-            trains = not name.startswith(prefixes) and ".dfl." not in name
-            parameter.requires_grad_(trains)
-            if not trains:
-                parameter.grad = None
-        self._validated.clear()
-        self._features = None
-        prefix = planned.layers == tuple(range(len(planned.layers)))
-        kept = planned.stage.cached and prefix and bool(planned.layers)
-        self.forward.cut = cut_before(model, len(planned.layers)) if kept else None
-
-    def _batches(self) -> Any:
-        """The loader of this epoch: of pictures, or of what frozen layers answer to them."""
-        if self.forward.cut is None:
-            return self.live_loader
-        self._model_train()  # frozen BatchNorm is in eval before it answers
-        if self._features is None:
-            self._features = FeatureViews(
-                self.live_loader.dataset,
-                self.forward.front,
-                seed=self.args.seed,
-                batch=self.batch_size,
-                device=self.device,
-                dtype=_kept_type(self.device, mixed=self.mixed_precision),
-                workers=self.args.workers,
-            )
-            budget = Budget.of_this_machine(self.cache_limit)
-            self._kept_views = self._features.plan(self.views, self.args.imgsz, budget)
-        if not self._kept_views:  # no room: the frozen layers answer in every epoch
-            self.forward.cut = None
-            return self.live_loader
-        view = self._features.view(self.epoch % self._kept_views)
-        order = self.args.seed * 1_000_003 + self.epoch
-        return FeatureBatches(view, self.live_loader, self.batch_size, order)
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Move a batch to the device; kept features need no more."""
@@ -268,7 +228,8 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
     def validate(self) -> Any:
         """Validate the average; its frozen layers answer once, and layers in mixed precision."""
         average = self.ema.ema
-        with self.forward.lent_to(average, self._validated, lambda: self.validator.batch_i):
+        kept = self.staging.validated
+        with self.forward.lent_to(average, kept, lambda: self.validator.batch_i):
             return super().validate()
 
     def save_metrics(self, metrics: dict[str, Any]) -> None:
@@ -373,12 +334,6 @@ class TransferTrainer:
 
 def _names(names: dict[int, str] | list[str]) -> tuple[str, ...]:
     return tuple(names.values() if isinstance(names, dict) else names)
-
-
-def _kept_type(device: torch.device, *, mixed: bool) -> torch.dtype:
-    """In which type features are kept: the one in which layers compute, else half precision."""
-    native = device.type == "cpu" and mixed and cpu_has_bfloat16()
-    return torch.bfloat16 if native else torch.float16
 
 
 def _plain(value: Any) -> float | None:

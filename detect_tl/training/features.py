@@ -63,7 +63,7 @@ class FeatureViews:
 
     def __init__(
         self,
-        dataset: Any,
+        dataset_of: Callable[[int], Any],
         front: Front,
         *,
         seed: int,
@@ -72,9 +72,10 @@ class FeatureViews:
         dtype: torch.dtype,
         workers: int = 0,
     ) -> None:
-        """dataset: of Ultralytics, with its augmentation. front: what the frozen layers answer to
-        images between 0 and 1. dtype: in which answers are kept."""
-        self._dataset = dataset
+        """dataset_of: the data set of Ultralytics, with its augmentation, for a view by number.
+        front: what the frozen layers answer to images between 0 and 1. dtype: in which answers are
+        kept."""
+        self._dataset_of = dataset_of
         self._front = front
         self._seed = seed
         self._batch = batch
@@ -91,7 +92,7 @@ class FeatureViews:
         """
         blank = torch.zeros((1, 3, side, side), device=self._device)
         numbers = sum(answer.numel() for answer in self._front(blank).values())
-        size = numbers * torch.finfo(self._dtype).bits // 8 * len(self._dataset)
+        size = numbers * torch.finfo(self._dtype).bits // 8 * len(self._dataset_of(0))
         views, in_memory = budget.views(wanted, size)
         self._folder = None if in_memory else budget.folder
         return views
@@ -104,8 +105,9 @@ class FeatureViews:
 
     def _compute(self, number: int, progress: Callable[[int], None]) -> _View:
         seed_all((self._seed + 1) * 1_000_003 + 7919 * (number + 1))
+        dataset = self._dataset_of(number)
         loader = torch.utils.data.DataLoader(
-            self._dataset,
+            dataset,
             batch_size=self._batch,
             num_workers=self._workers,
             collate_fn=list,
@@ -121,7 +123,7 @@ class FeatureViews:
             answers = self._front(images.float() / 255)
             for index, answer in answers.items():
                 if index not in maps:
-                    maps[index] = self._room(len(self._dataset), answer)
+                    maps[index] = self._room(len(dataset), answer)
                 rows = slice(len(labels), len(labels) + len(samples))
                 # rows are pictures, and a picture lies with its channels last
                 maps[index][rows] = answer.permute(0, 2, 3, 1).to(self._dtype)

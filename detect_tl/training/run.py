@@ -271,6 +271,7 @@ def _overrides(
         "data": str((dataset / "data.yaml").resolve()),
         "save_dir": str(run.path.resolve()),
         "exist_ok": True,
+        "imprint": config.imprint,
         "views": config.views,
         "cache_limit": config.cache_limit,
         "epochs": config.epochs,

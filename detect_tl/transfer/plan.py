@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any, Literal
 
@@ -58,11 +58,15 @@ class SkippedTensor:
 
 @dataclass(frozen=True, slots=True)
 class TransferPlan:
-    """Fate of all tensors, in the order of the new model's state."""
+    """Fate of all tensors, in the order of the new model's state.
+
+    imprints: of new classes whose rows were computed from their own training objects, how many.
+    """
 
     tensors: tuple[TensorFate, ...]
     skipped: tuple[SkippedTensor, ...]
     classes: ClassMatch
+    imprints: Mapping[str, int] = field(default_factory=dict)
 
     def of(self, fate: Fate) -> list[TensorFate]:
         return [tensor for tensor in self.tensors if tensor.fate == fate]
@@ -77,6 +81,20 @@ class TransferPlan:
         """Share of the numbers in front of the head that come from the source, 0 to 1."""
         return _fit_before_head(self.tensors)
 
+    @property
+    def from_scratch(self) -> bool:
+        """Whether nothing at all comes from the source."""
+        return not self.transferred
+
+    def new_classes(self) -> list[int]:
+        """Ids of the classes whose rows no class of the source lends."""
+        lent = {here for here, _ in self.classes.rows}
+        return [row for row in range(len(self.classes.target)) if row not in lent]
+
+    def imprinted(self, objects: Mapping[str, int]) -> TransferPlan:
+        """The plan after rows of new classes were computed from so many of their objects."""
+        return replace(self, imprints={name: n for name, n in objects.items() if n})
+
     def summary(self) -> list[str]:
         """A few lines for people."""
         lines = [f"{self.transferred} of {len(self.tensors)} tensors transferred"]
@@ -84,6 +102,9 @@ class TransferPlan:
             lines.append(f"only {_percent(self.fit)} of the numbers before the head are among them")
         lines += _grouped("remapped", (tensor.reason for tensor in self.of("remapped")))
         lines += _grouped("new", (tensor.reason for tensor in self.of("new")))
+        if self.imprints:
+            told = ", ".join(f"{name} ({n})" for name, n in self.imprints.items())
+            lines.append(f"imprinted: rows of new classes computed from their objects, {told}")
         here = {tensor.name for tensor in self.tensors}
         lines += _grouped("unused", (s.reason for s in self.skipped if s.name not in here))
         untils = (tensor.frozen_until for tensor in self.tensors)
@@ -101,7 +122,7 @@ class TransferPlan:
                 "skipped": len(self.skipped),
                 "frozen": sum(t.frozen_until is not None for t in self.tensors),
             },
-            "classes": self.classes.as_json(),
+            "classes": {**self.classes.as_json(), "imprinted": dict(self.imprints)},
             "tensors": {tensor.name: _tensor_json(tensor) for tensor in self.tensors},
             "skipped": {
                 tensor.name: {"shape": list(tensor.shape), "reason": tensor.reason}

@@ -138,7 +138,7 @@ def front(images: torch.Tensor) -> dict[int, torch.Tensor]:
 
 def views_of(dataset: Any, work: Callable[..., Any] = front) -> FeatureViews:
     cpu = torch.device("cpu")
-    return FeatureViews(dataset, work, seed=3, batch=2, device=cpu, dtype=torch.float16)
+    return FeatureViews(lambda _: dataset, work, seed=3, batch=2, device=cpu, dtype=torch.float16)
 
 
 @pytest.mark.parametrize("memory", [0, 1 << 20])

@@ -1,0 +1,220 @@
+"""Class rows that know their class before the first step.
+
+The last convolution of a class branch has one row per class. A row that no old class can lend is
+not left random: it is computed from what the layers before it answer to the class's own training
+objects (weight imprinting, Qi et al. 2018), as the linear discriminant between the middles of these
+objects and everything that is no object (Fisher 1936), one for every level of the head.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+# Objects of a class that suffice; pictures that hold no other class are then passed over.
+_ENOUGH = 40
+_BRANCHES = ("cv3", "one2one_cv3")
+_GREY = 114  # what surrounds a picture that is no square, as in Ultralytics' training
+# A level sees objects best whose side is about so many of its cells.
+_CELLS = 6.0
+_BACKGROUND = 48  # cells of a picture and level that stand for what is no object
+_FEWEST = 3  # objects of a class at a level, for a row of it to be computed
+_SHRINKAGE = 0.1
+_MOST_LOGIT = 3.0  # a row is not surer of the middle of its class than this, above its prior
+
+
+@dataclass
+class _Moments:
+    """Number, sum and products of vectors, to get mean and scatter from."""
+
+    width: int
+    count: int = 0
+    total: Tensor = field(init=False)
+    products: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.total = torch.zeros(self.width, dtype=torch.float64)
+        self.products = torch.zeros((self.width, self.width), dtype=torch.float64)
+
+    def add(self, vectors: Tensor) -> None:
+        """vectors: (N, width)."""
+        values = vectors.double().cpu()
+        self.count += len(values)
+        self.total += values.sum(dim=0)
+        self.products += values.T @ values
+
+    @property
+    def mean(self) -> Tensor:
+        return self.total / max(self.count, 1)
+
+    @property
+    def scatter(self) -> Tensor:
+        return self.products - self.count * torch.outer(self.mean, self.mean)
+
+
+def imprint(
+    model: Any, dataset: Any, classes: Sequence[int], *, imgsz: int, device: torch.device, seed: int
+) -> dict[int, int]:
+    """Compute the rows of `classes` from their objects, in place.
+
+    dataset: of Ultralytics, with the training pictures. Returns how many objects were seen of each
+    class; where they were too few, the row stays as it was.
+    """
+    seen = dict.fromkeys(classes, 0)
+    training, rng = model.training, np.random.default_rng(seed)
+    strides = [float(stride) for stride in model.stride]
+    model.eval()
+    with ExitStack() as stack:
+        stack.callback(model.train, training)
+        levels = [
+            (branch[level][-1], _watch(branch[level][-1], stack), _Level(level, strides, rng))
+            for name in _BRANCHES
+            if (branch := getattr(model.model[-1], name, None)) is not None
+            for level in range(len(branch))
+        ]
+        for conv, _, level in levels:
+            level.begin(conv.in_channels, classes)
+        for index in _enough(dataset, seen, rng):
+            picture = _picture(dataset, index, imgsz)
+            with torch.no_grad():
+                model(picture.pixels.to(device))
+            for _, answer, level in levels:
+                level.look(answer()[0], picture)
+    for conv, _, level in levels:
+        level.write(conv)
+    return seen
+
+
+def _enough(dataset: Any, seen: dict[int, int], rng: np.random.Generator) -> list[int]:
+    """Pictures that hold enough objects of every class, which are counted in `seen`."""
+    chosen = []
+    for index in rng.permutation(len(dataset)).tolist():
+        held = dataset.labels[index]["cls"].reshape(-1).astype(int).tolist()
+        if any(seen.get(label, _ENOUGH) < _ENOUGH for label in held):
+            chosen.append(index)
+            for label in held:
+                if label in seen:
+                    seen[label] += 1
+    return sorted(chosen)
+
+
+def _watch(conv: nn.Module, stack: ExitStack) -> Callable[[], Tensor]:
+    """Gives the last input of a layer, (N, C, H, W)."""
+    held: list[Tensor] = []
+
+    def keep(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        held[:] = [inputs[0].detach().float()]
+
+    handle = conv.register_forward_pre_hook(keep)
+    stack.callback(handle.remove)
+    return lambda: held[0]
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """pixels: (1, 3, S, S), 0 to 1. boxes: (N, 4) xyxy in pixels. labels: (N,) classes."""
+
+    pixels: Tensor
+    boxes: NDArray[np.float64]
+    labels: NDArray[np.int64]
+
+
+def _picture(dataset: Any, index: int, imgsz: int) -> _Picture:
+    image = dataset.load_image(index)[0]
+    height, width = image.shape[:2]
+    canvas = np.full((imgsz, imgsz, 3), _GREY, dtype=np.uint8)
+    canvas[:height, :width] = image
+    label = dataset.labels[index]
+    centre, size = label["bboxes"][:, :2], label["bboxes"][:, 2:]
+    boxes = np.concatenate([centre - size / 2, centre + size / 2], axis=1)
+    pixels = torch.from_numpy(canvas[..., ::-1].transpose(2, 0, 1).copy())
+    labels = label["cls"].reshape(-1).astype(np.int64)
+    return _Picture(pixels[None].float() / 255, boxes * np.tile([width, height], 2), labels)
+
+
+class _Level:
+    """What the input of a last convolution is in the middle of objects, and elsewhere."""
+
+    def __init__(self, number: int, strides: Sequence[float], rng: np.random.Generator) -> None:
+        self._number = number
+        self._strides = strides
+        self._rng = rng
+
+    def begin(self, width: int, classes: Sequence[int]) -> None:
+        """width: of the input. classes: whose rows are wanted."""
+        self._background = _Moments(width)
+        self._classes = {label: _Moments(width) for label in classes}
+        self._objects = dict.fromkeys(classes, 0)
+        self._cells = 0
+
+    def look(self, answer: Tensor, picture: _Picture) -> None:
+        """answer: (C, H, W) to the picture."""
+        _, height, width = answer.shape
+        cells = picture.boxes / self._strides[self._number]
+        free = np.ones((height, width), dtype=bool)
+        for x1, y1, x2, y2 in cells:
+            free[math.floor(y1) : math.ceil(y2), math.floor(x1) : math.ceil(x2)] = False
+        y, x = np.nonzero(free)
+        if len(y):
+            some = self._rng.choice(len(y), min(_BACKGROUND, len(y)), replace=False)
+            self._background.add(answer[:, y[some], x[some]].T)
+        self._cells += height * width
+        for box, cell, label in zip(picture.boxes, cells, picture.labels.tolist(), strict=True):
+            if label in self._classes and _level_for(box, self._strides) == self._number:
+                self._classes[label].add(_middle(answer, cell))
+                self._objects[label] += 1
+
+    def write(self, conv: Any) -> None:
+        """Set the rows of the classes that were seen often enough."""
+        known = {c: m for c, m in self._classes.items() if self._objects[c] >= _FEWEST}
+        if not known or self._background.count < 2:
+            return
+        groups = [self._background, *known.values()]
+        scatter = sum((m.scatter for m in groups), torch.zeros_like(self._background.scatter))
+        within = scatter / sum(m.count for m in groups)
+        spread = within.diagonal().mean().clamp(min=1e-12)
+        width = len(within)
+        within = (1 - _SHRINKAGE) * within + _SHRINKAGE * spread * torch.eye(width).double()
+        away = self._background.mean
+        for label, moments in known.items():
+            row = torch.linalg.solve(within, moments.mean - away)
+            half = float(row @ (moments.mean - away)) / 2
+            row = row * min(1.0, _MOST_LOGIT / max(half, 1e-12))
+            share = min(max(moments.count / max(self._cells, 1), 1e-4), 0.1)
+            bias = math.log(share / (1 - share)) - float(row @ (moments.mean + away)) / 2
+            with torch.no_grad():
+                conv.weight[label] = row.to(conv.weight).reshape(conv.weight[label].shape)
+                conv.bias[label] = bias
+
+
+def _level_for(box: NDArray[np.float64], strides: Sequence[float]) -> int:
+    """The level that sees a box best. box: xyxy in pixels."""
+    side = math.sqrt(max((box[2] - box[0]) * (box[3] - box[1]), 1.0))
+    return min(range(len(strides)), key=lambda k: abs(math.log(side / (_CELLS * strides[k]))))
+
+
+def _middle(answer: Tensor, cell: NDArray[np.float64]) -> Tensor:
+    """The (N, C) answers in the middle of a box: of one cell, and its neighbours inside the box.
+
+    cell: the box, xyxy in cells.
+    """
+    _, height, width = answer.shape
+    rows = _around(cell[1], cell[3], height)
+    columns = _around(cell[0], cell[2], width)
+    return answer[:, rows, columns].reshape(len(answer), -1).T
+
+
+def _around(low: float, high: float, count: int) -> slice:
+    """The middle cell between two edges, and the one on either side that lies between them too."""
+    middle = min(max(int((low + high) / 2), 0), count - 1)
+    first = max(middle - 1, math.ceil(low), 0)
+    last = min(middle + 1, math.floor(high) - 1, count - 1)
+    return slice(min(first, middle), max(last, middle) + 1)
