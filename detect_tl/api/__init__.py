@@ -13,7 +13,7 @@ from detect_tl.api.evaluation import evaluate
 from detect_tl.api.exporting import export
 from detect_tl.api.machine import doctor
 from detect_tl.api.prediction import predict
-from detect_tl.api.training import plan_training, resume, train
+from detect_tl.api.training import resume, train, train_plan
 from detect_tl.api.viewing import show, stats
 from detect_tl.api.weights import weights_fetch, weights_info, weights_list, weights_path
 
@@ -31,7 +31,6 @@ __all__ = [
     "formats",
     "formats_of",
     "merge",
-    "plan_training",
     "predict",
     "quickstart",
     "repair",
@@ -40,6 +39,7 @@ __all__ = [
     "split",
     "stats",
     "train",
+    "train_plan",
     "weights_fetch",
     "weights_info",
     "weights_list",

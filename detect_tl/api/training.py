@@ -63,7 +63,7 @@ def train(data: str | Path, *, progress: Progress | None = None, **settings: Any
     return _finish(carry_out(config, progress), config.device, progress or Silent())
 
 
-def plan_training(
+def train_plan(
     data: str | Path, *, progress: Progress | None = None, **settings: Any
 ) -> TrainingPlan:
     """What `train` would do with the same settings: its strategy, why, and its stages.

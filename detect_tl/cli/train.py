@@ -39,7 +39,7 @@ def command(console: Output, data: Path, *, plan: bool, **settings: Any) -> None
     """
     if plan:
         console.show(
-            api.plan_training(data, progress=console.progress, **settings),
+            api.train_plan(data, progress=console.progress, **settings),
             lambda found: found.summary(),
         )
         return
@@ -66,6 +66,7 @@ _METAVARS = {
     "annotations": "GLOB",
     "out": "DIR",
     "augment": "NAME|FILE",
+    "kin": "FILE",
 }
 
 

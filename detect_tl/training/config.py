@@ -54,6 +54,11 @@ class TrainConfig(BaseModel):
     amp: bool = Field(True, description="bfloat16 or float16 where the device has it")
     mosaic: float = Field(1.0, ge=0, le=1, description="probability of mosaic augmentation")
     close_mosaic: int = Field(10, ge=0, description="last epochs without mosaic")
+    kin: Path | None = Field(
+        None,
+        description="YAML file that says which known class a new one is like, a line `sedan: car`"
+        " each; None: a table about the classes of COCO",
+    )
     imprint: bool = Field(
         True, description="rows of new classes begin with what their training objects look like"
     )

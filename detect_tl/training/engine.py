@@ -31,10 +31,11 @@ from detect_tl.training.augmentation import Augment, install
 from detect_tl.training.determinism import forget_mosaic_buffer, seed_epoch
 from detect_tl.training.forward import Forward
 from detect_tl.training.imprint import imprint
-from detect_tl.training.precision import cpu_has_bfloat16, use_all_cores
+from detect_tl.training.precision import use_all_cores
 from detect_tl.training.rates import make_optimizer
 from detect_tl.training.staging import Settings, Staging
 from detect_tl.transfer.freeze import frozen_layers
+from detect_tl.transfer.kin import read_kin
 from detect_tl.transfer.plan import TransferPlan, plan_scratch, plan_transfer
 from detect_tl.transfer.strategies import (
     PlannedStage,
@@ -100,6 +101,7 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
             source_names=_names(weights.names),
             target_names=_names(self.data["names"]),
             frozen_layers=trains_from(self.stages) if self.stages else self.args.freeze,
+            kin=read_kin(self.own.kin),
         )
         apply_plan(self.plan, source, model)
         write_json(self.save_dir / "transfer.json", self.plan.as_json())
@@ -131,8 +133,7 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
             self._restore(self.resume_state)
         self.forward = Forward(unwrap_model(self.model), self.device, mixed=self.mixed_precision)
         self.staging = Staging(self, self.own)
-        native = self.mixed_precision and self.device.type == "cpu" and cpu_has_bfloat16()
-        if native or any(planned.stage.cached for planned in self.stages):
+        if self.device.type == "cpu" or any(planned.stage.cached for planned in self.stages):
             self.forward.install()
 
     def _restore(self, state: dict[str, Any]) -> None:

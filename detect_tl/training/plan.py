@@ -9,6 +9,7 @@ from typing import Any
 from detect_tl.core.words import counted
 from detect_tl.training.config import TrainConfig
 from detect_tl.transfer.classes import match_classes
+from detect_tl.transfer.kin import read_kin
 from detect_tl.transfer.strategies import (
     AUTO,
     PlannedStage,
@@ -111,6 +112,6 @@ def _strategy(
         return keeping(chosen, config.freeze), ["what is frozen was asked for"]
     if config.strategy != AUTO:
         return load_strategy(config.strategy), []
-    known = len(match_classes(source_names, names).rows)
+    known = len(match_classes(source_names, names, read_kin(config.kin)).rows)
     name, reasons = choose(Situation(images, len(names), known, gpu, config.epochs))
     return load_strategy(name), reasons

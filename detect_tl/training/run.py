@@ -89,6 +89,7 @@ def train(config: TrainConfig, progress: Progress | None = None) -> TrainResult:
                 "data": config.data.resolve(),
                 "weights": str(located.path),
                 "augment": resolved_name(config.augment),
+                "kin": config.kin and config.kin.resolve(),
             }
         )
         RunFolder(scratch).write_description(resolved, description, config.device)
@@ -272,7 +273,9 @@ def _overrides(
         "save_dir": str(run.path.resolve()),
         "exist_ok": True,
         "imprint": config.imprint,
-        "views": config.views,
+        "kin": config.kin,
+        # without augmentation every view would be the same
+        "views": 1 if augmentation and not augmentation.steps else config.views,
         "cache_limit": config.cache_limit,
         "epochs": config.epochs,
         "imgsz": config.imgsz,

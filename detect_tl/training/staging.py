@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,23 +26,27 @@ class Settings:
 
     strategy: by name; None: Ultralytics' own schedule. views: of which features are kept.
     cache_limit: bytes. imprint: whether rows of new classes are computed from their objects.
+    kin: file of classes that lend their rows.
     """
 
     strategy: str | None = None
     views: int = _VIEWS
     cache_limit: int | None = None
     imprint: bool = False
+    kin: Path | None = None
 
     @classmethod
     def taken_from(cls, settings: dict[str, Any]) -> Settings:
         """Take these out of the settings of a trainer, since Ultralytics would refuse them."""
         strategy = settings.pop("strategy", None)
         limit = settings.pop("cache_limit", None)  # GB
+        kin = settings.pop("kin", None)
         return cls(
             strategy,
             int(settings.pop("views", _VIEWS)),
             None if limit is None else int(float(limit) * 1e9),
             bool(settings.pop("imprint", strategy is not None)),
+            None if kin is None else Path(kin),
         )
 
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from detect_tl.transfer.kin import Kin, bare, shipped_kin
+
 
 @dataclass(frozen=True, slots=True)
 class ClassMatch:
@@ -14,18 +16,22 @@ class ClassMatch:
     rows: (target row, source row) of every class that both have, by target row.
     known: whether both sides name their classes; without names, rows correspond by position when
         their number is equal.
+    kin: target rows whose class is called otherwise in the source, as a kind of it or a synonym.
     """
 
     source: tuple[str, ...]
     target: tuple[str, ...]
     rows: tuple[tuple[int, int], ...]
     known: bool
+    kin: frozenset[int] = frozenset()
 
     @property
     def identical(self) -> bool:
         """Whether both have the same classes in the same order."""
-        return len(self.source) == len(self.target) == len(self.rows) and all(
-            here == there for here, there in self.rows
+        return (
+            not self.kin
+            and len(self.source) == len(self.target) == len(self.rows)
+            and all(here == there for here, there in self.rows)
         )
 
     @property
@@ -38,23 +44,42 @@ class ClassMatch:
         return tuple(name for row, name in enumerate(self.target) if row not in have)
 
     def describe(self) -> str:
-        """Say it in words: "class rows of person reused, of helmet new"."""
+        """Say it in words: "class rows of person reused, of sedan taken from car, of cap new"."""
         if not self.rows:
             return f"class rows of {len(self.target)} new classes ({_listed(self.target)})"
-        fresh = f", of {_listed(self.new)} new" if self.new else ""
-        return f"class rows of {_listed(self.reused)} reused{fresh}"
+        same = [self.target[here] for here, _ in self.rows if here not in self.kin]
+        taken = [
+            f"{self.target[here]} taken from {self.source[there]}"
+            for here, there in self.rows
+            if here in self.kin
+        ]
+        parts = [
+            *([f"of {_listed(same)} reused"] if same else []),
+            *([f"of {_listed(taken)}"] if taken else []),
+            *([f"of {_listed(self.new)} new"] if self.new else []),
+        ]
+        return f"class rows {', '.join(parts)}"
 
     def as_json(self) -> dict[str, Any]:
         return {
             "matched_by": "name" if self.known else "position",
             "reused": {self.target[here]: there for here, there in self.rows},
+            "kin": {
+                self.target[here]: self.source[there]
+                for here, there in self.rows
+                if here in self.kin
+            },
             "new": list(self.new),
         }
 
 
-def match_classes(source: Sequence[str], target: Sequence[str]) -> ClassMatch:
+def match_classes(
+    source: Sequence[str], target: Sequence[str], kin: Kin | None = None
+) -> ClassMatch:
     """Match classes by name, exactly if possible, else regardless of case and spacing.
 
+    kin: what else a class may be called in the source, see `detect_tl.transfer.kin`; the one that
+        ships when None.
     Names that only repeat their number ("0", "1", …), as a model has before it has seen data, count
     as no names.
     """
@@ -64,9 +89,19 @@ def match_classes(source: Sequence[str], target: Sequence[str]) -> ClassMatch:
         return ClassMatch(tuple(source), tuple(target), tuple((i, i) for i in same), known=False)
     exact = {name: row for row, name in reversed(list(enumerate(source)))}
     loose = {_plain(name): row for row, name in reversed(list(enumerate(source)))}
-    found = ((row, exact.get(name, loose.get(_plain(name)))) for row, name in enumerate(target))
-    rows = tuple((here, there) for here, there in found if there is not None)
-    return ClassMatch(tuple(source), tuple(target), rows, known=True)
+    lenders = shipped_kin() if kin is None else kin
+    rows: list[tuple[int, int]] = []
+    called_otherwise: set[int] = set()
+    for row, name in enumerate(target):
+        lent = exact.get(name, loose.get(_plain(name)))
+        if lent is None:
+            lent = loose.get(_plain(lenders.get(bare(name), "")))
+            called_otherwise |= {row} if lent is not None else set()
+        if lent is not None:
+            rows.append((row, lent))
+    return ClassMatch(
+        tuple(source), tuple(target), tuple(rows), known=True, kin=frozenset(called_otherwise)
+    )
 
 
 def _placeholders(names: Sequence[str]) -> bool:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from detect_tl.core.errors import WeightsError
 from detect_tl.transfer.classes import ClassMatch, match_classes
+from detect_tl.transfer.kin import Kin
 
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
@@ -139,6 +140,7 @@ def plan_transfer(
     target_names: Sequence[str] = (),
     frozen_layers: Collection[int] | Mapping[int, int | None] = (),
     minimum: float = 0.5,
+    kin: Kin | None = None,
 ) -> TransferPlan:
     """Decide what every tensor of `target` takes from `source`. Touches no tensor.
 
@@ -148,11 +150,12 @@ def plan_transfer(
     frozen_layers: indices of layers that do not train; as a mapping, to the first epoch in which
         they do (None: never).
     minimum: share of the numbers before the head that must find their place.
+    kin: what else classes may be called in the source; None for the table that ships.
 
     Raises WeightsError when the source is of another architecture or fused for inference, and when
     a tensor that is to stay frozen would be left random.
     """
-    classes = match_classes(source_names, target_names)
+    classes = match_classes(source_names, target_names, kin)
     frozen = _until(frozen_layers)
     fates = {name: _fate(name, source, shape, classes) for name, shape in target.items()}
     _keep_partners(fates)
@@ -174,7 +177,7 @@ def plan_scratch(
         TensorFate(name, shape, "new", reason, (), _frozen_until(name, {}))
         for name, shape in target.items()
     )
-    nothing = replace(match_classes(source_names, target_names), rows=())
+    nothing = replace(match_classes(source_names, target_names), rows=(), kin=frozenset())
     return TransferPlan(tensors, (), nothing)
 
 

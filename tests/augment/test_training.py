@@ -178,7 +178,7 @@ def test_none_trains_on_the_pictures_as_they_are(
         return prepare(self, batch)
 
     monkeypatch.setattr(engine.DetectionTrainer, "preprocess_batch", watched)
-    settings = {"augment": "none", "batch": 12}
+    settings = {"augment": "none", "batch": 12, "strategy": "full"}
     train(config(shapes, small_checkpoint, tmp_path / "run", **settings))
     assert len(batches) == 2
     assert torch.equal(batches[0], batches[1])

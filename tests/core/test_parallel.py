@@ -23,6 +23,12 @@ from detect_tl.core.errors import MachineError
 from detect_tl.core.parallel import spread, uncollected
 
 
+@pytest.fixture(autouse=True)
+def forking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests load torch into this process; nothing here makes it work in a forked one."""
+    monkeypatch.setattr("detect_tl.core.parallel._UNFORKABLE", frozenset())
+
+
 @pytest.mark.parametrize("kind", [list, iter])  # seen where they are, and sent there
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("count", [0, 1, 2, 9])
@@ -104,6 +110,7 @@ def test_nothing_is_forked_beside_libraries_with_threads(monkeypatch: pytest.Mon
     def refuse(*_: object) -> None:
         raise AssertionError("forked")
 
+    monkeypatch.undo()
     monkeypatch.setitem(sys.modules, "torch", ModuleType("torch"))
     monkeypatch.setattr("detect_tl.core.parallel.ProcessPoolExecutor", refuse)
     assert list(spread(math.factorial, [3, 4, 5], 2)) == [6, 24, 120]

@@ -58,7 +58,7 @@ def same(a: Chunk, b: Chunk) -> bool:
 
 
 @settings(max_examples=400, deadline=None)
-@given(records=st.lists(plain | unusual, max_size=5))
+@given(records=st.lists(plain | unusual | odd, max_size=5))
 def test_both_ways_agree_or_one_declines(records: list[Any]) -> None:
     try:
         found = _Parsing(CATEGORIES).plainly(json.dumps(records).encode())

@@ -228,6 +228,8 @@ class _Parsing:
         plain: list[int] = []
         brackets = 1
         for place, record in enumerate(records, start=1):
+            if type(record) is not simdjson.Object:
+                raise TypeError("an annotation is no object")
             lengths = self._plain(record)
             if lengths is None:
                 self.take(record.as_dict(), place)
