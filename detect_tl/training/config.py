@@ -34,7 +34,9 @@ class TrainConfig(BaseModel):
     weights: str = Field("yolo11n", description="name of official weights, or a checkpoint file")
     task: Literal["auto"] | Task = Field("auto", description="auto: segment when there are masks")
     strategy: str = Field(
-        "auto", description="what trains when: auto, or a name that `--plan` shows"
+        "auto",
+        description="what trains when: auto, freeze, full, gradual, head, lp-ft, scratch, or the"
+        " name of a plug-in",
     )
     freeze: Annotated[FreezeSpec | None, BeforeValidator(_freeze)] = Field(
         None,
@@ -46,10 +48,10 @@ class TrainConfig(BaseModel):
     batch: int | None = Field(
         None, ge=1, description="images per step; None: 16, fewer for a small data set"
     )
-    optimizer: Literal["auto", "AdamW", "SGD", "Adam"] = Field(
-        "auto", description="auto: by the number of steps"
+    optimizer: Literal["auto", "AdamW", "SGD", "Adam"] = Field("auto", description="auto: AdamW")
+    lr: float | None = Field(
+        None, gt=0, description="base learning rate; None: by the number of classes"
     )
-    lr: float | None = Field(None, gt=0, description="learning rate; None: chosen by Ultralytics")
     patience: int = Field(100, ge=0, description="stop after so many epochs without a better mAP")
     amp: bool = Field(True, description="bfloat16 or float16 where the device has it")
     mosaic: float = Field(1.0, ge=0, le=1, description="probability of mosaic augmentation")

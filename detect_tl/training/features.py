@@ -31,17 +31,19 @@ Front = Callable[[Tensor], dict[int, Tensor]]
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How many bytes features may take in memory, or else in files of `folder`."""
+    """How many bytes features may take: in the device's memory, or else in files of `folder`."""
 
     memory: int
     disk: int
     folder: Path
 
     @classmethod
-    def of_this_machine(cls, limit: int | None = None) -> Budget:
+    def of_this_machine(cls, device: torch.device, limit: int | None = None) -> Budget:
         """limit: bytes that must not be exceeded, wherever features are; None for what is free."""
         folder = Path(tempfile.gettempdir())
-        memory = int(psutil.virtual_memory().available * _SHARE_OF_MEMORY)
+        gpu = device.type == "cuda"
+        free = torch.cuda.mem_get_info(device)[0] if gpu else psutil.virtual_memory().available
+        memory = int(free * _SHARE_OF_MEMORY)
         disk = int(psutil.disk_usage(str(folder)).free * _SHARE_OF_DISK)
         if limit is not None:
             memory, disk = min(memory, limit), min(disk, limit)

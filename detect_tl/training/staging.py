@@ -120,7 +120,7 @@ class Staging:
             dtype=torch.bfloat16 if native else torch.float16,
             workers=trainer.args.workers,
         )
-        budget = Budget.of_this_machine(self._settings.cache_limit)
+        budget = Budget.of_this_machine(trainer.device, self._settings.cache_limit)
         self._views = features.plan(self._settings.views, trainer.args.imgsz, budget)
         return features
 

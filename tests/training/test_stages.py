@@ -212,7 +212,7 @@ def test_the_budget_is_never_exceeded(
 
 
 def test_a_limit_bounds_both() -> None:
-    budget = Budget.of_this_machine(limit=1000)
+    budget = Budget.of_this_machine(torch.device("cpu"), limit=1000)
     assert (budget.memory, budget.disk) == (1000, 1000)
 
 
