@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from detect_tl.core.errors import DetectTLError, MachineError, UsageError, did_you_mean
+
+T = TypeVar("T")
 
 Group = Literal[
     "detect_tl.formats", "detect_tl.strategies", "detect_tl.augmentations", "detect_tl.backends"
@@ -47,3 +49,15 @@ def load(group: Group, name: str) -> Any:
             f"the plugin {name!r} ({point.value}) cannot be loaded: {error}",
             hint="Install what it needs, or uninstall the package it came with.",
         ) from error
+
+
+def load_as(group: Group, name: str, kind: type[T]) -> T:
+    """Import one plugin by name; raise MachineError also when it is none of the right kind."""
+    loaded = load(group, name)
+    if not isinstance(loaded, kind):
+        article = "an" if kind.__name__[0] in "AEIOU" else "a"
+        raise MachineError(
+            f"the plugin {name!r} offers a {type(loaded).__name__}, not {article} {kind.__name__}",
+            hint=f"Its entry point must name a {kind.__module__}.{kind.__qualname__}.",
+        )
+    return loaded

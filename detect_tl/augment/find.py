@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from detect_tl.augment.spec import Augmentation
-from detect_tl.core.errors import MachineError, UsageError, did_you_mean
+from detect_tl.core.errors import UsageError, did_you_mean
 from detect_tl.core.yaml_files import read_yaml
-from detect_tl.plugins import Group, load, names
+from detect_tl.plugins import Group, load_as, names
 
 GROUP: Group = "detect_tl.augmentations"
 _SUFFIXES = (".yaml", ".yml")
@@ -31,10 +31,7 @@ def find_augmentation(named: str | Path) -> Augmentation:
         raise UsageError(
             f"unknown augmentation {str(named)!r}", hint=f"{hint} Or name a .yaml file of your own."
         )
-    found = load(GROUP, str(named))
-    if not isinstance(found, Augmentation):
-        raise MachineError(f"the plugin {str(named)!r} is not an Augmentation")
-    return found
+    return load_as(GROUP, str(named), Augmentation)
 
 
 def resolved_name(named: str) -> str:

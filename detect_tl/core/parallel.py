@@ -53,15 +53,13 @@ def spread(
     """
     count = workers or cores()
     if count > 1 and isinstance(tasks, list) and len(tasks) >= _WORTH_IT and _can_fork():
-        shared = _Shared(function, tasks, room)
-        try:
-            executor: Executor | None = ProcessPoolExecutor(
+        forked = _opened(
+            lambda: ProcessPoolExecutor(
                 min(count, len(tasks)), multiprocessing.get_context("fork"), _begin_forked
             )
-        except (OSError, NotImplementedError):  # no semaphores, as in some sandboxes
-            executor = None
-        if executor is not None:
-            yield from shared.results(executor, count)
+        )
+        if forked is not None:
+            yield from _Shared(function, tasks, room).results(forked, count)
             return
     remaining = iter(tasks)
     first = list(islice(remaining, _WORTH_IT))
@@ -181,15 +179,18 @@ def _can_fork() -> bool:
 
 
 def _executor(count: int) -> Executor | None:
-    """Processes to work in; None where the system offers no way to talk to them."""
     # Not the standard pool: where a process is not forked, that one runs the user's script again.
     from loky import get_reusable_executor
 
+    return _opened(lambda: get_reusable_executor(max_workers=count, timeout=60))
+
+
+def _opened(make: Callable[[], Executor]) -> Executor | None:
+    """Processes to work in; None where the system offers no way to talk to them."""
     try:
-        executor: Executor = get_reusable_executor(max_workers=count, timeout=60)
+        return make()
     except (OSError, NotImplementedError):  # no semaphores, as in some sandboxes
         return None
-    return executor
 
 
 @contextmanager

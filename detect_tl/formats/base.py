@@ -8,7 +8,6 @@ from pathlib import Path
 
 from detect_tl import plugins
 from detect_tl.core.dataset import Dataset
-from detect_tl.core.errors import MachineError
 from detect_tl.core.findings import Report
 from detect_tl.core.model_spec import Task
 from detect_tl.formats.source import Source
@@ -65,13 +64,7 @@ def format_names() -> list[str]:
 
 def load_format(name: str) -> Format:
     """Load one format by name; raise UsageError with a suggestion when there is none."""
-    loaded = plugins.load("detect_tl.formats", name)
-    if not isinstance(loaded, Format):
-        raise MachineError(
-            f"the plugin {name!r} offers a {type(loaded).__name__}, not a Format",
-            hint="Its entry point must name a detect_tl.formats.base.Format.",
-        )
-    return loaded
+    return plugins.load_as("detect_tl.formats", name, Format)
 
 
 def reasons_of(losses: Iterable[str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ is how freezes get lost.
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from copy import deepcopy
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from detect_tl.core.files import atomic_path, write_json
 from detect_tl.models.apply import apply_plan, match_class_branch, shapes
 from detect_tl.models.yolo import (
     DEFAULT_CFG,
+    LOGGER,
     ULTRALYTICS_VERSION,
     BaseTrainer,
     DetectionTrainer,
@@ -70,6 +72,7 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         self.plan: TransferPlan | None = None
         self.resume_state: dict[str, Any] | None = None
         self.augment: Augment | None = None
+        self.say: Callable[[str], None] = LOGGER.info
         self.strategy: Strategy | None = None
         self.stages: tuple[PlannedStage, ...] = ()
         self.add_callback("on_train_start", _Transfer._begin)
@@ -132,7 +135,7 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         if self.resume_state is not None:
             self._restore(self.resume_state)
         self.forward = Forward(unwrap_model(self.model), self.device, mixed=self.mixed_precision)
-        self.staging = Staging(self, self.own)
+        self.staging = Staging(self, self.own, (self.resume_state or {}).get("views", {}))
         if self.device.type == "cpu" or any(planned.stage.cached for planned in self.stages):
             self.forward.install()
 
@@ -289,6 +292,7 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "best_fitness": _plain(self.best_fitness),
+            "views": self.staging.views,
             "stopper": {
                 "best_fitness": _plain(self.stopper.best_fitness),
                 "best_epoch": self.stopper.best_epoch,

@@ -242,6 +242,7 @@ def _carry_out(
         if augmentation is not None:
             trainer.augment = Augment(augmentation, config.imgsz)
         trainer.strategy = strategy_of(config)
+        trainer.say = progress.say
         trainer.csv = run.metrics
         if state is None:
             architecture = model_config(source.yaml, config.task)

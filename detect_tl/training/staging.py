@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import torch
 
+from detect_tl.core.errors import MachineError
 from detect_tl.models.cut import cut_before
 from detect_tl.models.yolo import unwrap_model
 from detect_tl.training.features import Budget, FeatureBatches, FeatureViews
@@ -54,17 +56,19 @@ class Staging:
     """The stages of one training.
 
     live: Ultralytics' loader of pictures. validated: what frozen layers answered to validation
-    pictures, by number of the batch, while it holds.
+    pictures, by number of the batch, while it holds. views: how many views are kept in a stage, by
+    its first epoch; free memory decides it once, and a resumed run goes on with as many.
     """
 
-    def __init__(self, trainer: Any, settings: Settings) -> None:
+    def __init__(self, trainer: Any, settings: Settings, views: Mapping[int, int]) -> None:
+        """views: of the stages that a resumed run has entered before."""
         self.live = trainer.train_loader
         self.validated: dict[int, Maps] = {}
+        self.views = dict(views)
         self._trainer = trainer
         self._settings = settings
         self._stage: PlannedStage | None = None
         self._features: FeatureViews | None = None
-        self._views = 0
         self._step = 0
         # as it is before mosaic is closed, so that a view does not depend on when it is computed
         self._mosaic = copy(self.live.dataset)
@@ -103,11 +107,12 @@ class Staging:
         first = len(planned.layers)
         can = planned.stage.cached and first and planned.layers == tuple(range(first))
         trainer.forward.cut = cut_before(model, first) if can else None
-        self._features = self._views_of_frozen() if can else None
-        if not self._views:  # no room: the frozen layers answer in every epoch
+        self._features = self._views_of_frozen(planned.start) if can else None
+        if not self.views.get(planned.start):
             trainer.forward.cut = self._features = None
 
-    def _views_of_frozen(self) -> FeatureViews:
+    def _views_of_frozen(self, start: int) -> FeatureViews:
+        """Decide how many views have room in the stage that begins with epoch `start`."""
         trainer = self._trainer
         trainer._model_train()  # frozen BatchNorm is in eval before it answers
         native = trainer.device.type == "cpu" and trainer.mixed_precision and cpu_has_bfloat16()
@@ -121,7 +126,18 @@ class Staging:
             workers=trainer.args.workers,
         )
         budget = Budget.of_this_machine(trainer.device, self._settings.cache_limit)
-        self._views = features.plan(self._settings.views, trainer.args.imgsz, budget)
+        before = self.views.get(start)
+        wanted = self._settings.views if before is None else before
+        views = features.plan(wanted, trainer.args.imgsz, budget) if wanted else 0
+        if before is not None and views < before:
+            raise MachineError(
+                f"the run keeps features of {before} views, and there is room for {views} now",
+                hint="Free memory or disk, and resume again; with fewer views it would differ.",
+            )
+        if views < wanted:
+            fate = f"{views} are kept" if views else "they are computed in every epoch"
+            trainer.say(f"no room to keep features of {wanted} views: {fate}")
+        self.views[start] = views
         return features
 
     def _dataset_of(self, view: int) -> Any:
@@ -138,6 +154,7 @@ class Staging:
             return self.live
         trainer = self._trainer
         trainer._model_train()
-        view = self._features.view(epoch % self._views)
+        assert self._stage is not None
+        view = self._features.view(epoch % self.views[self._stage.start])
         order = trainer.args.seed * 1_000_003 + epoch
         return FeatureBatches(view, self.live, trainer.batch_size, order)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from detect_tl import plugins
-from detect_tl.core.errors import MachineError, UsageError
+from detect_tl.core.errors import UsageError
 from detect_tl.core.words import counted
 from detect_tl.transfer.freeze import FreezeSpec, frozen_layers
 
@@ -133,13 +133,7 @@ def strategy_names() -> list[str]:
 
 def load_strategy(name: str) -> Strategy:
     """Load one strategy by name; raise UsageError with a suggestion when there is none."""
-    loaded = plugins.load("detect_tl.strategies", name)
-    if not isinstance(loaded, Strategy):
-        raise MachineError(
-            f"the plugin {name!r} offers a {type(loaded).__name__}, not a Strategy",
-            hint="Its entry point must name a detect_tl.transfer.strategies.Strategy.",
-        )
-    return loaded
+    return plugins.load_as("detect_tl.strategies", name, Strategy)
 
 
 def keeping(strategy: Strategy, freeze: FreezeSpec) -> Strategy:

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 import torch
 
+from detect_tl.core.errors import MachineError
 from detect_tl.core.files import read_json
+from detect_tl.core.progress import Silent
 from detect_tl.training.engine import DetectionTransferTrainer
 from detect_tl.training.features import Budget, FeatureBatches, FeatureViews
 from detect_tl.training.plan import batch_for
-from detect_tl.training.run import train
+from detect_tl.training.run import resume, train
 from tests.training.test_run import config, tensors
 
 State = dict[str, torch.Tensor]
@@ -96,9 +98,52 @@ def test_without_room_frozen_layers_answer_in_every_epoch(
 
     monkeypatch.setattr(FeatureViews, "view", refuse)
     settings: dict[str, object] = {"strategy": "freeze", "epochs": 1, "cache_limit": 1e-6}
-    run = train(config(shapes, small_checkpoint, tmp_path / "run", **settings)).run
+    said = Said()
+    run = train(config(shapes, small_checkpoint, tmp_path / "run", **settings), said).run
+    assert any("no room to keep features" in line for line in said.lines)
     before, after = tensors(small_checkpoint), tensors(run.last)
     assert torch.equal(before["model.0.conv.weight"], after["model.0.conv.weight"])
+
+
+class StopError(Exception):
+    pass
+
+
+@pytest.mark.slow
+def test_a_run_resumed_with_less_room_keeps_as_many_views_or_says_that_it_cannot(
+    shapes: Path, small_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings: dict[str, object] = {"strategy": "freeze", "epochs": 3, "views": 2}
+    whole = train(config(shapes, small_checkpoint, tmp_path / "whole", **settings)).run
+    save = DetectionTransferTrainer._save_state
+
+    def cut(trainer: Any, epoch: int) -> None:
+        save(trainer, epoch)
+        if epoch == 0:
+            raise StopError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DetectionTransferTrainer, "_save_state", cut)
+        with pytest.raises(StopError):
+            train(config(shapes, small_checkpoint, tmp_path / "cut", **settings))
+    with monkeypatch.context() as patch:
+        patch.setattr(Budget, "views", lambda *_: (1, True))
+        with pytest.raises(MachineError, match="2 views"):
+            resume(tmp_path / "cut")
+    monkeypatch.setattr(Budget, "views", lambda *_: (2, False))
+    resumed = resume(tmp_path / "cut").run
+    a, b = tensors(whole.last), tensors(resumed.last)
+    assert [name for name in a if not torch.equal(a[name], b[name])] == []
+
+
+class Said(Silent):
+    """Keeps what a run says."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
 
 
 class Pictures:
