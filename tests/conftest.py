@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# No test times anything: on a busy machine, an example takes as long as it takes.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+# No test times anything: on a busy machine, an example takes as long as it takes. And the same tree
+# gives the same result each time; new examples are looked for with --hypothesis-profile=explore.
+settings.register_profile("explore", deadline=None)
+settings.register_profile("same", deadline=None, derandomize=True)
+settings.load_profile("same")
 
 SHARED_VARIABLE = "DETECT_TL_SHARED"
 ROOT = Path(__file__).parent.parent

@@ -93,6 +93,15 @@ EXPECTED: Mapping[str, Expectation] = {
     "yolo": from_yolo,
 }
 
+# Names that mean something else in one format or another.
+RESERVED = [
+    ["_background_"],
+    ["__ignore__"],
+    ["__ignore__", "_background_", "cat"],
+    ["cat", "__ignore__", "_background_"],
+    ["DontCare", "background"],
+]
+
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("writer", WRITERS, ids=lambda item: item.name)
@@ -113,6 +122,14 @@ def test_what_is_written_reads_back(writer: Format, task: Task, data: st.DataObj
         for a, b in zip(wanted, after.instances, strict=True):
             assert_same(a, b, before.size)
     assert set(report.lost) <= set(writer.losses)
+
+
+@pytest.mark.parametrize("writer", WRITERS, ids=lambda item: item.name)
+@pytest.mark.parametrize("names", RESERVED, ids=" ".join)
+def test_reserved_words_may_name_classes(writer: Format, names: list[str], tmp_path: Path) -> None:
+    world = World(names, [("train", "a.jpg", SIZES[0], ())])
+    written, back, _ = round_trip(writer, world, tmp_path, "detect")
+    assert back.names == written.names == names
 
 
 def round_trip(

@@ -16,7 +16,13 @@ from detect_tl.formats.base import Format, Sniff
 from detect_tl.formats.finite import FARTHEST
 from detect_tl.formats.gather import Gatherer, alphabetical, extent_of, placed
 from detect_tl.formats.labelme.image import find_or_unpack
-from detect_tl.formats.labelme.shape import NOT_OBJECTS, Shape, has_area, parse_shape
+from detect_tl.formats.labelme.shape import (
+    LABELS_HEAD,
+    NOT_OBJECTS,
+    Shape,
+    has_area,
+    parse_shape,
+)
 from detect_tl.formats.labelme.write import LOSSES, write
 from detect_tl.formats.recognise import recognise
 from detect_tl.formats.records import UNREADABLE, why
@@ -54,12 +60,22 @@ def _declared(source: Source, names: Sequence[str]) -> list[str]:
     for path in source.files:
         if path.name.casefold() == "labels.txt":
             lines = path.read_text("utf-8-sig", errors="replace").split("\n")
-            words = [line.strip() for line in lines]
-            declared += [w for w in words if w and w not in ("__ignore__", "_background_")]
+            words = [word for line in lines if (word := line.strip())]
+            declared += words[_length_of_head(words) :]
     if names and not set(declared) & set(names):
         declared = []  # it is about something else
     order = list(dict.fromkeys(declared))
     return order + alphabetical(name for name in names if name not in order)
+
+
+def _length_of_head(words: Sequence[str]) -> int:
+    """How many first lines of labels.txt are no classes.
+
+    The two words of `LABELS_HEAD` mean something only there: elsewhere they are names like others.
+    """
+    if tuple(words[:1]) != LABELS_HEAD[:1]:
+        return 0
+    return 2 if tuple(words[:2]) == LABELS_HEAD else 1
 
 
 def _read_one(

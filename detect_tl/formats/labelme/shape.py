@@ -30,6 +30,9 @@ from detect_tl.formats.label_image import MOST_PIXELS, read_label_image
 # Keys that our writer adds to a shape. LabelMe does not know them, and keeps them.
 ATTRIBUTES, CROWD = "attributes", "iscrowd"
 
+# What LabelMe's own converters want in the first two lines of labels.txt, as numbers -1 and 0.
+LABELS_HEAD = ("__ignore__", "_background_")
+
 NOT_OBJECTS = frozenset({"point", "points", "line", "linestrip"})
 # Four corners: LabelMe 6, and X-AnyLabeling, which also writes plain rectangles like that.
 _TURNED = frozenset({"oriented_rectangle", "rotation"})

@@ -31,7 +31,7 @@ from detect_tl.core.masks import draw_mask
 from detect_tl.core.model_spec import Task
 from detect_tl.formats import finite, supercategories
 from detect_tl.formats.finite import finite_only
-from detect_tl.formats.labelme.shape import ATTRIBUTES, CROWD, has_area
+from detect_tl.formats.labelme.shape import ATTRIBUTES, CROWD, LABELS_HEAD, has_area
 from detect_tl.formats.supercategories import count_supercategories
 
 # The release whose files these are; LabelMe writes its own number when it saves one.
@@ -60,7 +60,13 @@ def write(dataset: Dataset, folder: Path, report: Report, task: Task) -> None:
         path = base / str(sample.split) / f"{sample.image.stem}.json"
         write_json(path, _document(sample, dataset.names, path.parent, report))
     base.mkdir(exist_ok=True)
-    (base / "labels.txt").write_text("".join(f"{name}\n" for name in dataset.names), "utf-8")
+    (base / "labels.txt").write_text("".join(f"{line}\n" for line in _labels(dataset)), "utf-8")
+
+
+def _labels(dataset: Dataset) -> list[str]:
+    """The lines of labels.txt: after LabelMe's head where the first class would pass for it."""
+    head = LABELS_HEAD if dataset.names[:1] == [LABELS_HEAD[0]] else ()
+    return [*head, *dataset.names]
 
 
 def _document(
