@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from detect_tl import api
     from detect_tl.api import (
+        benefit,
         check,
         convert,
         doctor,
@@ -36,6 +37,7 @@ __all__ = [
     "TransferTrainer",
     "__version__",
     "api",
+    "benefit",
     "check",
     "convert",
     "doctor",

@@ -54,6 +54,11 @@ def environment() -> dict[str, str]:
         "DETECT_TL_TRAIN_EPOCHS": "1",
         "DETECT_TL_TRAIN_IMGSZ": "96",
         "DETECT_TL_TRAIN_DEVICE": "cpu",
+        "DETECT_TL_BENEFIT_WEIGHTS": "yolo11n.pt",
+        "DETECT_TL_BENEFIT_EPOCHS": "1",
+        "DETECT_TL_BENEFIT_SEEDS": "2",
+        "DETECT_TL_BENEFIT_IMGSZ": "96",
+        "DETECT_TL_BENEFIT_DEVICE": "cpu",
         "DETECT_TL_PREDICT_LIMIT": "10",
     }
 

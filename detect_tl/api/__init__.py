@@ -5,6 +5,7 @@ loads nothing heavy. Errors are those of `detect_tl.core.errors`.
 """
 
 from detect_tl.api.augmentation import augment_list, augment_preview, augment_show
+from detect_tl.api.benefits import benefit
 from detect_tl.api.checking import check, check_list
 from detect_tl.api.curation import filter, merge, repair, split  # noqa: A004
 from detect_tl.api.data import convert, formats, formats_of
@@ -21,6 +22,7 @@ __all__ = [
     "augment_list",
     "augment_preview",
     "augment_show",
+    "benefit",
     "check",
     "check_list",
     "convert",

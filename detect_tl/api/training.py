@@ -104,7 +104,7 @@ def _as_trained(run: RunFolder) -> Trained:
         task="segment" if config.task == "segment" else "detect",
         names=tuple(read_json(run.path / "dataset.json")["names"]),
         dataset=run.dataset(),
-        epochs=len(curves["epoch"]),
+        epochs=int(curves["epoch"][-1]),
         seconds=curves["time"][-1],
     )
 

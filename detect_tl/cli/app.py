@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, str] = {
     "weights": "Find, fetch and describe pretrained weights.",
     "train": "Train a detector from annotations.",
     "resume": "Continue a run that was interrupted.",
+    "benefit": "Measure what transfer gains over training from scratch.",
     "eval": "Measure how good a model is.",
     "export": "Write a model as ONNX, proved to answer alike.",
     "predict": "Detect on images, videos, cameras and streams.",

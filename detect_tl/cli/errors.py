@@ -23,13 +23,15 @@ class InterruptedByUserError(DetectTLError):
 
 
 @contextmanager
-def resumable(run: Path) -> Iterator[None]:
-    """Say how to go on when Ctrl-C ends the training of a run folder."""
+def resumable(begun: Path, hint: str) -> Iterator[None]:
+    """Say how to go on when Ctrl-C ends a training.
+
+    begun: a file that is there from the moment on when there is something to go on with.
+    """
     try:
         yield
     except (KeyboardInterrupt, click.Abort) as error:
-        if (run / "config.json").is_file():
-            hint = f"Go on with `detect-tl resume {run}`."
+        if begun.is_file():
             raise InterruptedByUserError("interrupted", hint=hint) from error
         raise InterruptedByUserError(
             "interrupted before the training began; nothing was written"

@@ -27,6 +27,6 @@ def command(console: Output, run: Path) -> None:
     RUN is the folder that `detect-tl train --out` wrote. It goes on after the last finished epoch,
     to the same result as if nothing had happened.
     """
-    with resumable(run):
+    with resumable(run / "config.json", f"Go on with `detect-tl resume {run}`."):
         result = api.resume(run, progress=console.progress)
     console.show(result, describe)

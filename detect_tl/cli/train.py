@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -44,7 +44,7 @@ def command(console: Output, data: Path, *, plan: bool, **settings: Any) -> None
         )
         return
     run = Path(settings["out"])
-    with resumable(run):
+    with resumable(run / "config.json", f"Go on with `detect-tl resume {run}`."):
         result = api.train(data, progress=console.progress, **settings)
     console.show(result, describe)
 
@@ -118,10 +118,15 @@ def _kind(name: str, field: FieldInfo) -> Any:
     return click.Choice(choices) if choices else str
 
 
-def _add_settings(target: Command) -> None:
-    own = [_option(n, f) for n, f in TrainConfig.model_fields.items() if n != "data"]
-    place = next(k for k, p in enumerate(target.params) if isinstance(p, click.Option))
-    target.params[place:place] = own
+def add_settings(target: Command, *, before: str, without: Collection[str] = ()) -> None:
+    """Give a command the settings of a run as options, in front of its own one named `before`."""
+    settings = [
+        _option(name, field)
+        for name, field in TrainConfig.model_fields.items()
+        if name != "data" and name not in without
+    ]
+    place = next(k for k, parameter in enumerate(target.params) if parameter.name == before)
+    target.params[place:place] = settings
 
 
-_add_settings(command)
+add_settings(command, before="plan")

@@ -102,10 +102,8 @@ class _Components:
         return self._labels
 
     def _settle(self) -> None:
-        from scipy.sparse import coo_array  # type: ignore[import-untyped]
-        from scipy.sparse.csgraph import (  # type: ignore[import-untyped]
-            connected_components,
-        )
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import connected_components
 
         if not self._waiting:
             return

@@ -1,4 +1,4 @@
-"""Training curves: `results.png` for a run folder, and the same panels for its report."""
+"""Training curves: of a run, as `results.png` and in its report; of two sides, as `benefit.png`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from detect_tl.core.files import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from detect_tl.evaluation.benefit import Benefit
 
 Curves = Mapping[str, Sequence[float]]
 """Columns of `metrics.csv` by name, one value per epoch, NaN where a cell is empty."""
@@ -153,7 +155,14 @@ def _draw(axes: Axes, panel: Panel) -> None:
             marker="o" if lone else "",
             markersize=4,
         )
-    axes.set_title(panel.title, fontsize=10, color=_INK, loc="left")
+    _dress(axes, panel.title, legend=len(panel.lines) > 1)
+    if panel.title.startswith(("mAP", "Precision")):
+        axes.set_ylim(0, 1)
+
+
+def _dress(axes: Axes, title: str, *, legend: bool) -> None:
+    """Title, grid and letters of a diagram over the epochs."""
+    axes.set_title(title, fontsize=10, color=_INK, loc="left")
     axes.set_xlabel("epoch", fontsize=8, color=_INK)
     axes.tick_params(labelsize=8, colors=_INK)
     axes.locator_params(axis="x", integer=True)
@@ -162,11 +171,38 @@ def _draw(axes: Axes, panel: Panel) -> None:
     for name, spine in axes.spines.items():
         spine.set_visible(name in ("left", "bottom"))
         spine.set_color(_INK)
-    if panel.title.startswith(("mAP", "Precision")):
-        axes.set_ylim(0, 1)
-    if len(panel.lines) > 1:
+    if legend:
         axes.legend(fontsize=8, frameon=False, labelcolor=_INK)
 
 
 def _cycle(panel: Panel) -> list[str]:
     return [_COLOURS[k % len(_COLOURS)] for k in range(len(panel.lines))]
+
+
+def write_benefit(benefit: Benefit, metric: str, path: Path) -> None:
+    """Draw the courses of both sides into one PNG, whole or not at all; `metric`: what they are of.
+
+    A thin line for every run, a thick one for the mean of a side, with its 95 % interval as a band.
+    """
+    from matplotlib.figure import Figure
+
+    from detect_tl.evaluation.benefit import mean_course
+
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    epochs = range(benefit.epochs + 1)
+    for (side, courses), colour in zip(benefit.sides.items(), _COLOURS, strict=False):
+        means = mean_course(courses)
+        limits = [mean.low for mean in means], [mean.high for mean in means]
+        axes.fill_between(epochs, *limits, color=colour, alpha=0.15, linewidth=0)
+        for course in courses:
+            axes.plot(epochs, course.values, color=colour, linewidth=0.7, alpha=0.7)
+        axes.plot(epochs, [mean.mean for mean in means], color=colour, linewidth=2.4, label=side)
+    title = f"{metric} on val: {len(benefit.seeds)} seeds, their mean and its 95 % interval"
+    _dress(axes, title, legend=True)
+    # by the runs: the band of two seeds alone would fill the picture
+    top = max(max(course.values) for courses in benefit.sides.values() for course in courses)
+    axes.set_ylim(0, min(top * 1.15, 1.0) or 1.0)
+    axes.set_xlim(0, benefit.epochs)
+    with atomic_path(path) as scratch:
+        figure.savefig(scratch, format="png", dpi=120, metadata={"Software": None})

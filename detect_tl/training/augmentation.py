@@ -56,11 +56,13 @@ class Augment:
     """Called by Ultralytics with one training picture and its labels.
 
     Random is what Python's global generator says, which is seeded for every epoch and worker.
+    text: the augmentation, written out.
     """
 
     def __init__(self, augmentation: Augmentation, imgsz: int) -> None:
         side = {"min_height": imgsz, "min_width": imgsz, "fill": _GREY, "p": 1.0}
         square = Step("LongestMaxSize", {"max_size": imgsz, "p": 1.0}), Step("PadIfNeeded", side)
+        self.text = augmentation.as_yaml()
         # A batch needs pictures of one size, whatever a crop or a turn made of them.
         self._pipeline = Pipeline(
             augmentation.then(*square) if augmentation.steps else augmentation

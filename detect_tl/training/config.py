@@ -35,8 +35,8 @@ class TrainConfig(BaseModel):
     task: Literal["auto"] | Task = Field("auto", description="auto: segment when there are masks")
     strategy: str = Field(
         "auto",
-        description="what trains when: auto, freeze, full, gradual, head, lp-ft, scratch, or the"
-        " name of a plug-in",
+        description="what trains when: auto, freeze, full, gradual, head, lp-ft, partial, scratch,"
+        " or the name of a plug-in",
     )
     freeze: Annotated[FreezeSpec | None, BeforeValidator(_freeze)] = Field(
         None,
@@ -64,11 +64,28 @@ class TrainConfig(BaseModel):
     imprint: bool = Field(
         True, description="rows of new classes begin with what their training objects look like"
     )
-    views: int = Field(
-        4, ge=1, description="augmented views of a picture of which frozen features are kept"
+    views: int | None = Field(
+        None,
+        ge=1,
+        description="augmented views of a picture of which frozen features are kept; None: one for"
+        " two epochs, 3 to 8",
     )
-    cache_limit: float | None = Field(
-        None, ge=0, description="GB that kept features may take; None: what is free, in part"
+    refresh: int | None = Field(
+        None, ge=1, description="take new views after so many epochs; None: never"
+    )
+    cache_limit: float = Field(
+        20.0,
+        ge=0,
+        description="GB of kept features, those of earlier runs among them; 0: keep none",
+    )
+    l2_sp: float = Field(
+        0.0,
+        ge=0,
+        description="pull transferred weights towards where they began, in place of weight decay;"
+        " 0.1 is usual",
+    )
+    measure_start: bool = Field(
+        False, description="validate before the first step too, as epoch 0 of metrics.csv"
     )
     augment: str = Field(
         "ultralytics",

@@ -7,39 +7,39 @@ is how freezes get lost.
 
 from __future__ import annotations
 
-import io
+import math
+import time
 from collections.abc import Callable
-from copy import deepcopy
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 
-from detect_tl import __version__
 from detect_tl.core.errors import GateError
-from detect_tl.core.files import atomic_path, write_json
+from detect_tl.core.files import write_json
 from detect_tl.models.apply import apply_plan, match_class_branch, shapes
 from detect_tl.models.yolo import (
     DEFAULT_CFG,
     LOGGER,
-    ULTRALYTICS_VERSION,
     BaseTrainer,
     DetectionTrainer,
     SegmentationTrainer,
     unwrap_model,
 )
+from detect_tl.training.anchor import Anchor, transferred
 from detect_tl.training.augmentation import Augment, install
 from detect_tl.training.determinism import forget_mosaic_buffer, seed_epoch
 from detect_tl.training.forward import Forward
 from detect_tl.training.imprint import imprint
-from detect_tl.training.precision import use_all_cores
+from detect_tl.training.plan import choose_for
+from detect_tl.training.precision import cpu_has_bfloat16, try_bfloat16, use_all_cores
 from detect_tl.training.rates import make_optimizer
+from detect_tl.training.saving import checkpoint, restore, state, write_bytes, write_row
 from detect_tl.training.staging import Settings, Staging
 from detect_tl.transfer.freeze import frozen_layers
 from detect_tl.transfer.kin import read_kin
 from detect_tl.transfer.plan import TransferPlan, plan_scratch, plan_transfer
 from detect_tl.transfer.strategies import (
+    AUTO,
     PlannedStage,
     Strategy,
     load_strategy,
@@ -55,6 +55,9 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
 
     `freeze` may be a name ("backbone", "neck", "none") beside Ultralytics' numbers. The folder it
     writes holds `transfer.json`, the fate of every tensor.
+
+    augment: in the place of Ultralytics' own. say: takes lines for a person. validates_best:
+    whether the best checkpoint is validated once more at the end, as Ultralytics does.
     """
 
     def __init__(
@@ -75,6 +78,9 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         self.say: Callable[[str], None] = LOGGER.info
         self.strategy: Strategy | None = None
         self.stages: tuple[PlannedStage, ...] = ()
+        self.anchor: Anchor | None = None
+        self.start_metrics: dict[str, float] = {}
+        self.validates_best = True
         self.add_callback("on_train_start", _Transfer._begin)
         self.add_callback("on_train_epoch_start", _Transfer._begin_epoch)
         self.add_callback("on_train_batch_start", _Transfer._begin_batch)
@@ -85,7 +91,7 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         """Build the model for this data and fill it from `weights`, tensor by tensor as planned."""
         del verbose
         model = super().get_model(cfg=cfg, weights=None, verbose=False)
-        self.plan_stages(model.yaml)
+        self.plan_stages(model.yaml, () if weights is None else _names(weights.names))
         if weights is None:
             return model
         if self.strategy is not None and self.strategy.random:
@@ -110,9 +116,12 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         write_json(self.save_dir / "transfer.json", self.plan.as_json())
         return model
 
-    def plan_stages(self, architecture: dict[str, Any]) -> None:
+    def plan_stages(self, architecture: dict[str, Any], source_names: tuple[str, ...] = ()) -> None:
         """Decide what is frozen when, for a model of this architecture."""
-        if self.strategy is None and self.own.strategy is not None:
+        if self.strategy is None and self.own.strategy == AUTO:
+            self.strategy, reasons = choose_for(self, source_names)
+            self.say(f"strategy {self.strategy.name}: {'; '.join(reasons)}")
+        elif self.strategy is None and self.own.strategy is not None:
             self.strategy = load_strategy(self.own.strategy)
         if self.strategy is None:
             self.args.freeze = list(frozen_layers(self.args.freeze, architecture).layers)
@@ -133,27 +142,15 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         """Continue from `resume_state` when there is one; the last step before the first epoch."""
         del ckpt
         if self.resume_state is not None:
-            self._restore(self.resume_state)
+            restore(self, self.resume_state)
+        elif self.device.type == "cpu" and self.mixed_precision and cpu_has_bfloat16():
+            trial = try_bfloat16(unwrap_model(self.model))
+            self.mixed_precision = trial.passed
+            self.say(str(trial))
         self.forward = Forward(unwrap_model(self.model), self.device, mixed=self.mixed_precision)
         self.staging = Staging(self, self.own, (self.resume_state or {}).get("views", {}))
         if self.device.type == "cpu" or any(planned.stage.cached for planned in self.stages):
             self.forward.install()
-
-    def _restore(self, state: dict[str, Any]) -> None:
-        model = unwrap_model(self.model)
-        model.load_state_dict(state["model"])
-        self.ema.ema.load_state_dict(state["ema"])
-        self.ema.updates = state["updates"]
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
-        self.best_fitness = state["best_fitness"]
-        self.stopper.__dict__.update(state["stopper"])
-        self.start_epoch = state["epoch"] + 1
-        if getattr(model.model[-1], "one2one_cv2", None) is not None and self.start_epoch:
-            # YOLO26 weighs its two heads by the epoch.
-            model.criterion = model.init_criterion()
-            model.criterion.updates = self.start_epoch - 1
-            model.criterion.update()
 
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
         """Build the data set; mosaic chooses from all of it, whatever was read before."""
@@ -186,10 +183,31 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         )
 
     def _begin(self) -> None:
-        if self.resume_state is None:
+        if self.resume_state is not None:
+            self.train_time_start -= self.resume_state["seconds"]
+        else:
             self._imprint()
+            if self.own.measure_start:
+                self.start_metrics = self._measure()
             self._save_state(epoch=-1)
-            _write_bytes(self.last, self._checkpoint())
+            write_bytes(self.last, checkpoint(self))
+
+    def _measure(self) -> dict[str, float]:
+        """Validate before the first step. It is no epoch, so it cannot be the best one."""
+        self.epoch = -1
+        self.loss, self.loss_items = self._first_loss()
+        metrics, _ = self.validate()
+        self.best_fitness = None
+        return {name: float(value) for name, value in metrics.items()}
+
+    def _first_loss(self) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """The loss of a picture: validation asks the trainer for the names of its parts."""
+        dataset = self.test_loader.dataset
+        batch = self.preprocess_batch(dataset.collate_fn([dataset[0]]))
+        average = self.ema.ema.eval()
+        with torch.no_grad():
+            loss, items = average.loss(batch)
+        return loss.sum(), items
 
     def _imprint(self) -> None:
         """Compute the rows of classes that no class of the source lends, and tell of it."""
@@ -224,10 +242,22 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
 
     def build_optimizer(self, model: Any, name: str = "auto", **settings: Any) -> Any:
         """Where there are stages, with a rate for every depth."""
-        if not self.stages:
-            return super().build_optimizer(model, name=name, **settings)
-        classes = int(self.data["nc"])
-        return make_optimizer(unwrap_model(model), name, classes=classes, **settings)
+        if self.stages:
+            classes = int(self.data["nc"])
+            optimizer = make_optimizer(unwrap_model(model), name, classes=classes, **settings)
+        else:
+            optimizer = super().build_optimizer(model, name=name, **settings)
+        if self.own.l2_sp:
+            self.anchor = Anchor(self._anchors(), self.own.l2_sp)
+            self.anchor.attach(unwrap_model(model), optimizer)
+        return optimizer
+
+    def _anchors(self) -> dict[str, torch.Tensor]:
+        """Where the weights that were transferred whole began, by name."""
+        if self.resume_state is not None:
+            return dict(self.resume_state["anchor"])
+        copied = self.plan.of("copied") if self.plan is not None else []
+        return transferred(unwrap_model(self.model), {tensor.name for tensor in copied})
 
     def validate(self) -> Any:
         """Validate the average; its frozen layers answer once, and layers in mixed precision."""
@@ -237,11 +267,17 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
             return super().validate()
 
     def save_metrics(self, metrics: dict[str, Any]) -> None:
-        """One rate, that of the head, in the place of one for each group of parameters."""
+        """Add an epoch to the metrics; before the first one, what was measured at the start.
+
+        One rate, that of the head, stands in the place of one for each group of parameters.
+        """
         if self.stages:
             head = self.optimizer.param_groups[0]["lr"]
             metrics = {k: v for k, v in metrics.items() if not k.startswith("lr/")} | {"lr": head}
-        super().save_metrics(metrics)
+        if self.start_metrics and not self.csv.exists():
+            unknown = dict.fromkeys(metrics, math.nan)
+            write_row(self.csv, 0, 0.0, {**unknown, **self.start_metrics})
+        write_row(self.csv, self.epoch + 1, time.time() - self.train_time_start, metrics)
 
     # -- saving ------------------------------------------------------------------------------
 
@@ -251,58 +287,20 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         Each file appears whole; `resume.pt` comes last, so it never names an epoch whose
         checkpoint is missing.
         """
-        checkpoint = self._checkpoint()
-        _write_bytes(self.last, checkpoint)
+        written = checkpoint(self)
+        write_bytes(self.last, written)
         if self.best_fitness == self.fitness:
-            _write_bytes(self.best, checkpoint)
+            write_bytes(self.best, written)
         self._save_state(self.epoch)
         return True
 
-    def _checkpoint(self) -> bytes:
-        """Serialise the averaged model as an ordinary Ultralytics checkpoint without optimizer."""
-        model = deepcopy(self.ema.ema).to(memory_format=torch.contiguous_format)
-        model.criterion = None
-        if _survives_half(model, self.frozen_tensors):
-            model = model.half()
-        buffer = io.BytesIO()
-        content = {
-            "epoch": getattr(self, "epoch", -1),
-            "best_fitness": self.best_fitness,
-            "model": model,
-            "ema": None,
-            "updates": None,
-            "optimizer": None,
-            "train_args": vars(self.args),
-            "train_metrics": {**(self.metrics or {}), "fitness": self.fitness},
-            "date": datetime.now(UTC).isoformat(),
-            "version": ULTRALYTICS_VERSION,
-            "license": "AGPL-3.0 (https://ultralytics.com/license)",
-            "detect_tl": {"version": __version__},
-        }
-        torch.save(content, buffer)
-        return buffer.getvalue()
-
     def _save_state(self, epoch: int) -> None:
-        buffer = io.BytesIO()
-        state = {
-            "epoch": epoch,
-            "model": unwrap_model(self.model).state_dict(),
-            "ema": self.ema.ema.state_dict(),
-            "updates": self.ema.updates,
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": self.scaler.state_dict(),
-            "best_fitness": _plain(self.best_fitness),
-            "views": self.staging.views,
-            "stopper": {
-                "best_fitness": _plain(self.stopper.best_fitness),
-                "best_epoch": self.stopper.best_epoch,
-            },
-        }
-        torch.save(state, buffer)
-        _write_bytes(self.wdir / RESUME_FILE, buffer.getvalue())
+        write_bytes(self.wdir / RESUME_FILE, state(self, epoch))
 
     def final_eval(self) -> None:
         """Validate the best checkpoint. Nothing is stripped: checkpoints are written that way."""
+        if not self.validates_best:
+            return
         model = self.best if self.best.exists() else self.last
         self.validator.args.plots = self.args.plots
         self.metrics = self.validator(model=model)
@@ -339,22 +337,3 @@ class TransferTrainer:
 
 def _names(names: dict[int, str] | list[str]) -> tuple[str, ...]:
     return tuple(names.values() if isinstance(names, dict) else names)
-
-
-def _plain(value: Any) -> float | None:
-    return None if value is None else float(value)
-
-
-def _survives_half(model: torch.nn.Module, frozen: set[str]) -> bool:
-    """Whether float16 holds every frozen tensor exactly, as it does for official checkpoints."""
-    state = model.state_dict()
-    return all(
-        torch.equal(state[name], state[name].half().float())
-        for name in frozen
-        if state[name].dtype is torch.float32
-    )
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    with atomic_path(path) as scratch:
-        scratch.write_bytes(content)

@@ -1,26 +1,25 @@
 """The answers of frozen layers, kept: what does not train need not be computed twice.
 
 A picture is seen in a few views, each augmented once. What the frozen layers answer to a view is
-kept, in memory while that suffices, else in a file that is mapped; an epoch then trains only what
-follows. A view is computed when an epoch first asks for it, from nothing but the frozen weights,
-the pictures, the seed and the number of the view, so a resumed run finds the same ones.
+kept, in a file that is mapped (the system's page cache holds it in memory while there is room), or
+on a GPU in its memory; an epoch then trains only what follows. A view is computed when an epoch
+first asks for it, from nothing but the frozen weights, the pictures, the seed and the number of the
+view, so a resumed run finds the same ones.
 """
 
 from __future__ import annotations
 
-import os
 import random
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
 import torch
 from torch import Tensor
+
+from detect_tl.training.cache import FeatureCache, View, fingerprint
 
 # Of the memory and of the disk that are free, what features may take.
 _SHARE_OF_MEMORY = 0.4
@@ -31,33 +30,39 @@ Front = Callable[[Tensor], dict[int, Tensor]]
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How many bytes features may take: in the device's memory, or else in files of `folder`."""
+    """How many bytes features may take: on disk, or else in the memory of the device.
+
+    near: whether memory goes first, as on a GPU. Elsewhere a mapped file is as fast, and the next
+    run finds it.
+    """
 
     memory: int
     disk: int
-    folder: Path
+    near: bool = False
 
     @classmethod
-    def of_this_machine(cls, device: torch.device, limit: int | None = None) -> Budget:
-        """limit: bytes that must not be exceeded, wherever features are; None for what is free."""
-        folder = Path(tempfile.gettempdir())
+    def of_this_machine(cls, device: torch.device, cache: FeatureCache) -> Budget:
+        """What is free, in part; and never more than the limit of the cache, wherever it lies."""
         gpu = device.type == "cuda"
         free = torch.cuda.mem_get_info(device)[0] if gpu else psutil.virtual_memory().available
-        memory = int(free * _SHARE_OF_MEMORY)
-        disk = int(psutil.disk_usage(str(folder)).free * _SHARE_OF_DISK)
-        if limit is not None:
-            memory, disk = min(memory, limit), min(disk, limit)
-        return cls(memory, disk, folder)
+        memory = min(int(free * _SHARE_OF_MEMORY), cache.limit)
+        # what other runs have kept there makes room
+        empty = psutil.disk_usage(str(_existing(cache))).free + cache.size()
+        return cls(memory, min(int(empty * _SHARE_OF_DISK), cache.limit), near=gpu)
 
     def views(self, wanted: int, view_bytes: int) -> tuple[int, bool]:
         """How many views of `view_bytes` have room, at most `wanted`, and whether in memory.
 
-        Fewer views in memory go before more in files, unless there is no room for two.
+        Fewer views in the better place go before more in the other, unless it has no room for two.
         """
-        held, filed = (min(wanted, room // max(view_bytes, 1)) for room in (self.memory, self.disk))
-        if held >= min(wanted, 2):
-            return held, True
-        return filed, False
+        places = ((self.memory, True), (self.disk, False))
+        first, second = places if self.near else places[::-1]
+        for room, held in (first, second):
+            found = min(wanted, room // max(view_bytes, 1))
+            if found >= min(wanted, 2):
+                return found, held
+        room, held = max(places, key=lambda place: place[0])
+        return min(wanted, room // max(view_bytes, 1)), held
 
 
 class FeatureViews:
@@ -67,7 +72,9 @@ class FeatureViews:
         self,
         dataset_of: Callable[[int], Any],
         front: Front,
+        cache: FeatureCache,
         *,
+        key: str,
         seed: int,
         batch: int,
         device: torch.device,
@@ -75,17 +82,20 @@ class FeatureViews:
         workers: int = 0,
     ) -> None:
         """dataset_of: the data set of Ultralytics, with its augmentation, for a view by number.
-        front: what the frozen layers answer to images between 0 and 1. dtype: in which answers are
-        kept."""
+        front: what the frozen layers answer to images between 0 and 1. key: names everything that
+        these two depend on. dtype: in which answers are kept."""
         self._dataset_of = dataset_of
         self._front = front
+        self._cache = cache
+        self._key = key
         self._seed = seed
         self._batch = batch
         self._device = device
         self._dtype = dtype
         self._workers = workers
-        self._views: dict[int, _View] = {}
-        self._folder: Path | None = None
+        self._views: dict[int, View] = {}
+        self._in_memory = True
+        self._bytes = 0
 
     def plan(self, wanted: int, side: int, budget: Budget) -> int:
         """Decide how many views are kept, and where; 0 when there is no room for a single one.
@@ -94,70 +104,62 @@ class FeatureViews:
         """
         blank = torch.zeros((1, 3, side, side), device=self._device)
         numbers = sum(answer.numel() for answer in self._front(blank).values())
-        size = numbers * torch.finfo(self._dtype).bits // 8 * len(self._dataset_of(0))
-        views, in_memory = budget.views(wanted, size)
-        self._folder = None if in_memory else budget.folder
+        self._bytes = numbers * self._dtype.itemsize * len(self._dataset_of(0))
+        views, self._in_memory = budget.views(wanted, self._bytes)
         return views
 
-    def view(self, number: int, progress: Callable[[int], None] = lambda _: None) -> _View:
+    def view(self, number: int) -> View:
         """One view of all pictures, computed when it is not there yet."""
         if number not in self._views:
-            self._views[number] = self._compute(number, progress)
+            self._views[number] = self._held(number) if self._in_memory else self._filed(number)
         return self._views[number]
 
-    def _compute(self, number: int, progress: Callable[[int], None]) -> _View:
+    def forget_before(self, number: int) -> None:
+        """Let go of the views below `number`: an epoch will not ask for them again."""
+        for old in [each for each in self._views if each < number]:
+            del self._views[old]
+            self._cache.drop(self._name(old))
+
+    def _name(self, number: int) -> str:
+        return fingerprint((self._key, self._seed, number, self._batch, self._workers))
+
+    def _filed(self, number: int) -> View:
+        found = self._cache.get(self._name(number))
+        if found is None:
+            self._cache.make_room(self._bytes)
+            found = self._cache.put(self._name(number), self._compute(number))
+        return found
+
+    def _held(self, number: int) -> View:
+        count = len(self._dataset_of(number))
+        maps: dict[int, Tensor] = {}
+        labels: list[dict[str, Any]] = []
+        for part in self._compute(number):
+            rows = slice(len(labels), len(labels) + len(part.labels))
+            for layer, answers in part.maps.items():
+                if layer not in maps:  # room for all at once: joining parts would take it twice
+                    maps[layer] = answers.new_empty((count, *answers.shape[1:]))
+                maps[layer][rows] = answers
+            labels += part.labels
+        return View(maps, labels, part.shape)
+
+    def _compute(self, number: int) -> Iterator[View]:
+        """A view, batch by batch."""
         seed_all((self._seed + 1) * 1_000_003 + 7919 * (number + 1))
-        dataset = self._dataset_of(number)
         loader = torch.utils.data.DataLoader(
-            dataset,
+            self._dataset_of(number),
             batch_size=self._batch,
             num_workers=self._workers,
             collate_fn=list,
             worker_init_fn=_seed_worker,
             generator=torch.Generator().manual_seed(self._seed + number),
         )
-        maps: dict[int, Tensor] = {}
-        labels: list[dict[str, Any]] = []
-        shape: tuple[int, int] = (0, 0)
         for samples in loader:
             images = torch.stack([sample.pop("img") for sample in samples]).to(self._device)
-            shape = int(images.shape[2]), int(images.shape[3])
             answers = self._front(images.float() / 255)
-            for index, answer in answers.items():
-                if index not in maps:
-                    maps[index] = self._room(len(dataset), answer)
-                rows = slice(len(labels), len(labels) + len(samples))
-                # rows are pictures, and a picture lies with its channels last
-                maps[index][rows] = answer.permute(0, 2, 3, 1).to(self._dtype)
-            labels += samples
-            progress(len(samples))
-        return _View(maps, labels, shape)
-
-    def _room(self, count: int, answer: Tensor) -> Tensor:
-        """Where the answers of a layer to all pictures are kept."""
-        _, channels, height, width = answer.shape
-        shape = count, height, width, channels
-        if self._folder is None:
-            return torch.empty(shape, dtype=self._dtype, device=self._device)
-        descriptor, name = tempfile.mkstemp(prefix="detect-tl-features-", dir=self._folder)
-        os.close(descriptor)
-        size = count * height * width * channels
-        try:
-            return torch.from_file(name, shared=True, size=size, dtype=self._dtype).view(shape)
-        finally:
-            # It stays there while it is mapped, and goes with the process, whatever ends that.
-            # (Windows does not let go of its name before; its own clean-up of the folder does.)
-            with suppress(PermissionError):
-                Path(name).unlink()
-
-
-@dataclass(frozen=True, slots=True)
-class _View:
-    """maps: by layer, (images, H, W, C). labels: of every picture. shape: H, W of the pictures."""
-
-    maps: dict[int, Tensor]
-    labels: Sequence[dict[str, Any]]
-    shape: tuple[int, int]
+            # rows are pictures, and a picture lies with its channels last
+            maps = {k: v.permute(0, 2, 3, 1).to(self._dtype) for k, v in answers.items()}
+            yield View(maps, samples, (int(images.shape[2]), int(images.shape[3])))
 
 
 class FeatureBatches:
@@ -169,7 +171,7 @@ class FeatureBatches:
 
     num_workers = 0
 
-    def __init__(self, view: _View, live: Any, batch: int, seed: int) -> None:
+    def __init__(self, view: View, live: Any, batch: int, seed: int) -> None:
         """live: the loader in whose place it stands. seed: of the order of the pictures."""
         self._view = view
         self._live = live
@@ -224,3 +226,8 @@ def _seed_worker(number: int) -> None:
     value = torch.initial_seed() % 2**32
     random.seed(value)
     np.random.seed(value)
+
+
+def _existing(cache: FeatureCache) -> Any:
+    """The nearest folder above the cache that is there already."""
+    return next(path for path in (cache.folder, *cache.folder.absolute().parents) if path.is_dir())

@@ -113,9 +113,14 @@ def environment(device: str = "") -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": platform.processor() or platform.machine(),
         "device": device,
-        "packages": {name: _version(name) for name in _PACKAGES},
+        "packages": package_versions(),
         "git": _commit(),
     }
+
+
+def package_versions() -> dict[str, str | None]:
+    """Versions of what decides how a training goes."""
+    return {name: _version(name) for name in _PACKAGES}
 
 
 def _version(package: str) -> str | None:

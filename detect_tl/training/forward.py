@@ -60,6 +60,9 @@ class Forward:
         """What the model answers, from the answers of the frozen layers."""
         assert self.cut is not None
         with autocast(self._device, mixed=self._mixed):
+            if not torch.is_autocast_enabled(self._device.type):
+                # they are kept in half of the bits
+                maps = {layer: answer.float() for layer, answer in maps.items()}
             return to_float32(run_rest(self._model, self.cut, maps))
 
     @contextmanager

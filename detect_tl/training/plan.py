@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from detect_tl.core.files import find_images
 from detect_tl.core.words import counted
 from detect_tl.training.config import TrainConfig
 from detect_tl.transfer.classes import match_classes
@@ -96,6 +98,30 @@ def strategy_of(config: TrainConfig) -> Strategy:
     """The strategy of a run whose configuration names it."""
     strategy = load_strategy(config.strategy)
     return strategy if config.freeze is None else keeping(strategy, config.freeze)
+
+
+def choose_for(trainer: Any, source_names: Sequence[str]) -> tuple[Strategy, list[str]]:
+    """What `auto` is for a trainer of plain Ultralytics, and why.
+
+    source_names: classes of the weights.
+    """
+    names = list(trainer.data["names"].values())
+    known = len(match_classes(source_names, names, read_kin(trainer.own.kin)).rows)
+    images = _count_images(trainer.data["train"], Path(trainer.data["path"]))
+    gpu = trainer.device.type == "cuda"
+    name, reasons = choose(Situation(images, len(names), known, gpu, trainer.epochs))
+    return load_strategy(name), reasons
+
+
+def _count_images(train: str | list[str], root: Path) -> int:
+    """Images that a data.yaml names: by folders, and by files that list them."""
+    count = 0
+    for place in (root / each for each in ([train] if isinstance(train, str) else train)):
+        if place.is_dir():
+            count += len(find_images(place))
+        else:
+            count += sum(bool(line.strip()) for line in place.read_text("utf-8").split("\n"))
+    return count
 
 
 def _strategy(

@@ -37,7 +37,7 @@ from detect_tl.training.config import TrainConfig
 from detect_tl.training.engine import RESUME_FILE, TransferTrainer
 from detect_tl.training.folder import RunFolder
 from detect_tl.training.plan import TrainingPlan, plan_training, strategy_of
-from detect_tl.transfer.fetch import locate
+from detect_tl.transfer.fetch import LocatedWeights, locate
 
 _RAM_SHARE_FOR_IMAGES = 0.25
 
@@ -65,15 +65,8 @@ def train(config: TrainConfig, progress: Progress | None = None) -> TrainResult:
     """
     progress = progress or Silent()
     refuse_existing(config.out)
-    located = locate(config.weights, trust=config.trust, progress=progress)
+    located, source = _weights(config, progress)
     progress.say(f"weights: {located.path} ({located.origin})")
-    source = load_checkpoint(located.path, trust=config.trust)
-    if not source.trainable:
-        raise WeightsError(
-            "was fused for inference: its BatchNorm layers are gone, so it cannot be trained",
-            path=located.path,
-            hint="Use the checkpoint that training wrote, before export or fusing.",
-        )
     check_device(config.device)
     augmentation = chosen_augmentation(config.augment)
     with atomic_folder(config.out) as scratch:
@@ -108,12 +101,24 @@ def plan_only(config: TrainConfig, progress: Progress | None = None) -> Training
     Raises what `train` raises for input that cannot be used.
     """
     progress = progress or Silent()
-    located = locate(config.weights, trust=config.trust, progress=progress)
-    source = load_checkpoint(located.path, trust=config.trust)
+    _, source = _weights(config, progress)
     with TemporaryDirectory() as scratch:
         description = _prepare(config, Path(scratch), progress, link="soft")
     task = _task(config, description)
     return _plan(config, description, source, model_config(source.yaml, task))
+
+
+def _weights(config: TrainConfig, progress: Progress) -> tuple[LocatedWeights, Checkpoint]:
+    """The weights to start from; raise WeightsError for those that cannot be trained."""
+    located = locate(config.weights, trust=config.trust, progress=progress)
+    source = load_checkpoint(located.path, trust=config.trust)
+    if not source.trainable:
+        raise WeightsError(
+            "was fused for inference: its BatchNorm layers are gone, so it cannot be trained",
+            path=located.path,
+            hint="Use the checkpoint that training wrote, before export or fusing.",
+        )
+    return located, source
 
 
 def _plan(
@@ -243,6 +248,7 @@ def _carry_out(
             trainer.augment = Augment(augmentation, config.imgsz)
         trainer.strategy = strategy_of(config)
         trainer.say = progress.say
+        trainer.validates_best = False  # whoever trains evaluates it, by pycocotools
         trainer.csv = run.metrics
         if state is None:
             architecture = model_config(source.yaml, config.task)
@@ -277,7 +283,10 @@ def _overrides(
         "kin": config.kin,
         # without augmentation every view would be the same
         "views": 1 if augmentation and not augmentation.steps else config.views,
+        "refresh": config.refresh,
         "cache_limit": config.cache_limit,
+        "l2_sp": config.l2_sp,
+        "measure_start": config.measure_start,
         "epochs": config.epochs,
         "imgsz": config.imgsz,
         "batch": config.batch,

@@ -22,16 +22,11 @@ Run = Callable[..., Result]
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No settings of the person who runs the tests, no network, and an empty cache."""
+    """No settings of the person who runs the tests, and no network."""
     for name in os.environ:
         if name.startswith("DETECT_TL_") and name != "DETECT_TL_SHARED":
             monkeypatch.delenv(name)
     monkeypatch.setenv("DETECT_TL_OFFLINE", "1")
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @pytest.fixture

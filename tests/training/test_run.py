@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ import torch
 
 from detect_tl.core.errors import DataError, MachineError, UsageError
 from detect_tl.core.files import read_json
+from detect_tl.evaluation.plots import read_curves
 from detect_tl.models.checkpoint import load_checkpoint
 from detect_tl.training.config import TrainConfig
 from detect_tl.training.folder import RunFolder
@@ -93,7 +95,8 @@ from detect_tl.training.config import TrainConfig
 from detect_tl.training.run import train
 data, weights, out, strategy = sys.argv[1:]
 train(TrainConfig.parse(dict(data=data, weights=weights, out=out, epochs=4, imgsz=64, batch=4,
-                             device="cpu", strategy=strategy, views=2)))
+                             device="cpu", strategy=strategy, views=2, refresh=3, l2_sp=5.0,
+                             measure_start=True)))
 """
 
 
@@ -102,7 +105,8 @@ def test_killed_run_resumes_to_the_same_bits(
     shapes: Path, small_checkpoint: Path, tmp_path: Path, strategy: str
 ) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    train(config(shapes, small_checkpoint, whole, epochs=4, strategy=strategy, views=2))
+    settings: dict[str, object] = {"strategy": strategy, "views": 2, "refresh": 3, "l2_sp": 5.0}
+    train(config(shapes, small_checkpoint, whole, epochs=4, measure_start=True, **settings))
     arguments = [sys.executable, "-c", SCRIPT, shapes, small_checkpoint, killed, strategy]
     process = subprocess.Popen(arguments, stderr=subprocess.DEVNULL)
     wait_for_epoch(process, RunFolder(killed), epoch=2)
@@ -113,7 +117,28 @@ def test_killed_run_resumes_to_the_same_bits(
     expected, got = tensors(RunFolder(whole).last), tensors(RunFolder(killed).last)
     assert [name for name in expected if not torch.equal(expected[name], got[name])] == []
     rows = [line.split(",")[0] for line in RunFolder(killed).metrics.read_text().splitlines()]
-    assert rows == ["epoch", "1", "2", "3", "4"]
+    assert rows == ["epoch", "0", "1", "2", "3", "4"]
+    seconds = read_curves(RunFolder(killed).metrics)["time"]
+    assert seconds == sorted(seconds)
+
+
+def test_the_start_is_measured_before_the_first_step(
+    shapes: Path, small_checkpoint: Path, tmp_path: Path
+) -> None:
+    """Rates near zero change nothing, so the start is as good as the end."""
+    settings: dict[str, object] = {"epochs": 1, "strategy": "full", "lr": 1e-12, "amp": False}
+    run = train(
+        config(shapes, small_checkpoint, tmp_path / "a", measure_start=True, **settings)
+    ).run
+    curves = read_curves(run.metrics)
+    assert curves["epoch"] == [0, 1]
+    start, end = curves["metrics/mAP50-95(B)"]
+    assert start == pytest.approx(end, abs=0.02)
+    assert math.isnan(curves["train/box_loss"][0])
+    assert curves["val/box_loss"][0] > 0
+    plain = train(config(shapes, small_checkpoint, tmp_path / "b", **settings)).run
+    a, b = tensors(run.last), tensors(plain.last)
+    assert [name for name in a if not torch.equal(a[name], b[name])] == []
 
 
 def wait_for_epoch(process: subprocess.Popen[bytes], run: RunFolder, epoch: int) -> None:
@@ -151,7 +176,9 @@ def as_polygon(line: str) -> str:
     return f"{kind} {x1} {y1} {x2} {y1} {x2} {y2} {x1} {y2}\n"
 
 
-@pytest.mark.parametrize("options", ['freeze="backbone"', 'strategy="freeze", views=2'])
+@pytest.mark.parametrize(
+    "options", ['freeze="backbone"', 'strategy="freeze", views=2', 'strategy="auto", l2_sp=0.1']
+)
 def test_trainer_plugs_into_ultralytics(
     shapes: Path, small_checkpoint: Path, tmp_path: Path, options: str
 ) -> None:

@@ -18,7 +18,7 @@ from detect_tl.transfer.strategies import (
     trains_from,
 )
 
-NAMES = ["freeze", "full", "gradual", "head", "lp-ft", "scratch"]
+NAMES = ["freeze", "full", "gradual", "head", "lp-ft", "partial", "scratch"]
 YOLO11 = model_config("yolo11n", "detect")
 
 
@@ -79,7 +79,9 @@ def test_what_is_frozen_can_be_said_where_there_is_one_stage() -> None:
 @pytest.mark.parametrize(
     ("situation", "name", "word"),
     [
-        (Situation(200, 3, 0, gpu=False, epochs=50), "lp-ft", "new classes"),
+        (Situation(200, 3, 0, gpu=True, epochs=50), "lp-ft", "new classes"),
+        (Situation(200, 3, 1, gpu=True, epochs=50), "lp-ft", "1 of 3 classes"),
+        (Situation(200, 3, 1, gpu=False, epochs=15), "partial", "no GPU"),
         (Situation(200, 3, 1, gpu=False, epochs=50), "lp-ft", "1 of 3 classes"),
         (Situation(200, 3, 0, gpu=False, epochs=3), "freeze", "3 epochs"),
         (Situation(20, 2, 2, gpu=False, epochs=50), "freeze", "2 classes by name"),
