@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,12 @@ def shared_folder() -> Path | None:
     return Path(value).resolve() if value and Path(value, "data").is_dir() else None
 
 
+_CACHE = tempfile.TemporaryDirectory(prefix="detect-tl-tests-")
+
+
 def pytest_configure() -> None:
+    # what fixtures of a module or a session keep does not go to the person who runs the tests
+    os.environ["XDG_CACHE_HOME"] = _CACHE.name
     # A run in the background of a shell ignores Ctrl-C, which some tests send to themselves.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -41,6 +41,9 @@ from detect_tl.transfer.fetch import LocatedWeights, locate
 
 _RAM_SHARE_FOR_IMAGES = 0.25
 
+# What torch says when there is no memory; the last is oneDNN's, of the layers that run on a CPU.
+_NO_MEMORY = ("out of memory", "allocate memory", "could not create a primitive")
+
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
@@ -327,7 +330,7 @@ def _memory_errors(config: TrainConfig) -> Iterator[None]:
         yield
     except (MemoryError, RuntimeError) as error:
         text = str(error).lower()
-        if isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text:
+        if isinstance(error, MemoryError) or any(words in text for words in _NO_MEMORY):
             raise MachineError(
                 f"out of memory at batch {config.batch} and {config.imgsz} pixels; the run folder"
                 f" {config.out} is left as it is",
