@@ -178,27 +178,13 @@ def _make(folder: Path, asked: TrainConfig, progress: Progress) -> None:
     Everything that `train` would refuse is refused before the folder appears.
     """
     from detect_tl.core.files import atomic_folder, write_json
-    from detect_tl.curate.convert import convert
-    from detect_tl.formats.prepared import is_prepared
     from detect_tl.training.augmentation import chosen_augmentation
-    from detect_tl.training.run import check_device, plan_only
+    from detect_tl.training.run import check_device, place_dataset, plan_only
 
     check_device(asked.device)
     chosen_augmentation(asked.augment)
     with atomic_folder(folder) as scratch:
-        if is_prepared(asked.data) and not asked.reading.chooses:
-            dataset, recorded = asked.data, str(asked.data.resolve())
-        else:
-            dataset, recorded = scratch / "dataset", "dataset"
-            convert(
-                asked.data,
-                dataset,
-                reading=asked.reading,
-                split=asked.split,
-                seed=asked.seed,
-                task=asked.task,
-                progress=progress,
-            )
+        dataset, recorded = place_dataset(asked, scratch, progress)
         plan = plan_only(_on(dataset, asked), progress)
         document = {
             **_described(asked),

@@ -183,24 +183,34 @@ def check_device(device: str) -> None:
         )
 
 
+def place_dataset(
+    config: TrainConfig, parent: Path, progress: Progress, link: Link = "copy"
+) -> tuple[Path, str]:
+    """The dataset folder of a configuration, and how a file in `parent` names it.
+
+    A prepared one stays where it is; raw annotations are converted to `parent/dataset`.
+    """
+    if is_prepared(config.data) and not config.reading.chooses:
+        return config.data, str(config.data.resolve())
+    folder = parent / "dataset"
+    convert(
+        config.data,
+        folder,
+        reading=config.reading,
+        split=config.split,
+        seed=config.seed,
+        task=config.task,
+        link=link,
+        progress=progress,
+    )
+    return folder, folder.name
+
+
 def _prepare(
     config: TrainConfig, scratch: Path, progress: Progress, link: Link = "copy"
 ) -> dict[str, Any]:
     """Describe the dataset folder, after converting raw annotations into `scratch`."""
-    if is_prepared(config.data) and not config.reading.chooses:
-        folder, recorded = config.data, str(config.data.resolve())
-    else:
-        folder, recorded = scratch / "dataset", "dataset"
-        convert(
-            config.data,
-            folder,
-            reading=config.reading,
-            split=config.split,
-            seed=config.seed,
-            task=config.task,
-            link=link,
-            progress=progress,
-        )
+    folder, recorded = place_dataset(config, scratch, progress, link)
     truths = {s: folder / "annotations" / f"{s}.json" for s in SPLITS}
     truths = {split: path for split, path in truths.items() if path.exists()}
     documents = {split: read_json(path) for split, path in truths.items()}
