@@ -3,6 +3,7 @@
     python tools/bench_transfer.py [--data DIR] [--weights FILE] [--seeds 3] [--images N] [--json]
                                    [--match freeze=10:10/freeze:3 --match freeze=none:25/lp-ft:16]
     python tools/bench_transfer.py --profile freeze:2
+    python tools/bench_transfer.py --images 10 --peer-bf16 --match freeze=none:100/auto:100
 
 A match is one schedule of plain Ultralytics and one of detect-tl: what `YOLO.train` freezes and for
 how many epochs, a strategy and for how many epochs. Both are run with every seed; a schedule that
@@ -14,6 +15,11 @@ imports, reading, kept features (no earlier run's), epochs. Accuracy is mAP50-95
 of the best checkpoint, by Ultralytics' own validator; that on the test split is told beside it, and
 nothing is chosen by it. Plain Ultralytics is at its best: pictures in memory, and all cores (by
 itself it uses one less).
+
+--peer-bf16 lets plain Ultralytics train and validate in bfloat16 on a CPU, which it refuses by
+itself: it loses no accuracy by it, and runs that are compared by accuracy alone end sooner.
+--record keeps finished runs in a file, and does not repeat those that it finds there. Times of two
+sittings must not be compared.
 
 --profile tells where an iteration of detect-tl spends its time, and how much the parts leave over.
 
@@ -76,6 +82,7 @@ def run_once(side: str, what: str, seed: int, arguments: argparse.Namespace, scr
         "device": arguments.device,
         "workers": arguments.workers,
         "profile": bool(arguments.profile),
+        "bf16": arguments.peer_bf16,
         "out": str(out),
     }
     command = [sys.executable, __file__, "--job", json.dumps(job)]
@@ -204,7 +211,9 @@ def _peer(job: dict[str, Any], after_epoch: Any) -> Path:
     os.environ["YOLO_OFFLINE"] = "true"
     import torch
     from ultralytics import YOLO
+    from ultralytics.utils import callbacks
 
+    callbacks.add_integration_callbacks = lambda _: None  # it would log to what is installed
     freeze, epochs = job["what"].removeprefix("freeze=").split(":")
     weights = Path(job["weights"])
     model = YOLO(weights)
@@ -213,6 +222,8 @@ def _peer(job: dict[str, Any], after_epoch: Any) -> Path:
     cores = len(os.sched_getaffinity(0))
     model.add_callback("on_train_start", lambda _: torch.set_num_threads(cores))
     model.add_callback("on_fit_epoch_end", after_epoch)
+    if job["bf16"]:
+        _train_in_bfloat16()
     model.train(
         data=f"{job['data']}/data.yaml",
         freeze=None if freeze == "none" else int(freeze),
@@ -229,6 +240,27 @@ def _peer(job: dict[str, Any], after_epoch: Any) -> Path:
         verbose=False,
     )
     return Path(job["out"], "run", "weights", "best.pt")
+
+
+def _train_in_bfloat16() -> None:
+    """Let training and validation of plain Ultralytics on a CPU run in bfloat16, channels last."""
+    import torch
+    from ultralytics.engine import trainer, validator
+    from ultralytics.nn.modules.head import Detect
+
+    from detect_tl.models.cut import to_float32
+
+    def autocast(*_: Any, **__: Any) -> Any:
+        return torch.autocast("cpu", dtype=torch.bfloat16)
+
+    def decode_in_float32(self: Any, raw: Any) -> Any:
+        with torch.autocast("cpu", enabled=False):
+            return decode(self, to_float32(raw))
+
+    trainer.autocast = validator.autocast = autocast
+    decode, forward, last = Detect._inference, torch.nn.Conv2d.forward, torch.channels_last
+    Detect._inference = decode_in_float32
+    torch.nn.Conv2d.forward = lambda self, x: forward(self, x.contiguous(memory_format=last))
 
 
 def _validate(best: Path, job: dict[str, Any], split: str) -> float:
@@ -321,6 +353,8 @@ def main() -> None:
     parser.add_argument("--match", action="append", help="PEER/OURS, again and again")
     parser.add_argument("--images", type=int, help="train on so many only, drawn by the seed")
     parser.add_argument("--profile", metavar="OURS", help="instead of matches")
+    parser.add_argument("--peer-bf16", action="store_true")
+    parser.add_argument("--record", type=Path, metavar="FILE")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--imgsz", type=int, default=640)
     parser.add_argument("--batch", type=int, default=16, help="of the peer; ours chooses by size")
@@ -336,12 +370,18 @@ def main() -> None:
         run_all(arguments, Path(scratch))
 
 
+def _recorded(file: Path | None) -> dict[tuple[str, str, int], Run]:
+    lines = file.read_text().splitlines() if file and file.exists() else []
+    runs = [Run(**json.loads(line)) for line in lines]
+    return {(run.side, run.what, run.seed): run for run in runs}
+
+
 def run_all(arguments: argparse.Namespace, scratch: Path) -> None:
     from detect_tl.curate.convert import convert
 
     whole = convert(arguments.data, scratch / "data").folder
     arguments.task = json.loads((whole / "provenance.json").read_text())["task"]
-    runs: dict[tuple[str, str, int], Run] = {}
+    runs = _recorded(arguments.record)
 
     def of(side: str, what: str, seed: int) -> Run:
         if (side, what, seed) not in runs:
@@ -352,6 +392,9 @@ def run_all(arguments: argparse.Namespace, scratch: Path) -> None:
                     shutil.copytree(whole, arguments.prepared)
                     few(arguments.prepared, arguments.images, seed)
             runs[side, what, seed] = run_once(side, what, seed, arguments, scratch)
+            if arguments.record:
+                with arguments.record.open("a") as file:
+                    file.write(json.dumps(asdict(runs[side, what, seed])) + "\n")
         return runs[side, what, seed]
 
     if arguments.profile:

@@ -27,7 +27,7 @@ from torch.nn import Module
 from ultralytics import YOLO, __version__ as ULTRALYTICS_VERSION  # noqa: N812
 from ultralytics.cfg import DEFAULT_CFG
 from ultralytics.data import base as _data_base, utils as _data_utils
-from ultralytics.data.augment import Albumentations
+from ultralytics.data.augment import Albumentations, RandomPerspective
 from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.models.yolo.segment import SegmentationTrainer
@@ -42,6 +42,7 @@ from ultralytics.nn.tasks import (
 from ultralytics.utils import (
     LOGGER,
     IterableSimpleNamespace,
+    callbacks as _callbacks,
     loss as _loss,
     patches as _patches,
     tal as _tal,
@@ -61,6 +62,7 @@ __all__ = [
     "DetectionModel",
     "DetectionTrainer",
     "Instances",
+    "RandomPerspective",
     "SegmentationModel",
     "SegmentationTrainer",
     "build_model",
@@ -69,6 +71,7 @@ __all__ = [
     "quiet",
     "resample_segments",
     "unwrap_model",
+    "without_integrations",
 ]
 
 # The font is for plots that we do not ask for; fetching it would be the only use of the network.
@@ -99,6 +102,21 @@ if not _IMPORTED_BY_USER:
         _moved.setFormatter(_handler.formatter)
         LOGGER.removeHandler(_handler)
         LOGGER.addHandler(_moved)
+
+
+@contextlib.contextmanager
+def without_integrations() -> Iterator[None]:
+    """Let no trainer that is made inside the block report to services or write for them.
+
+    By itself Ultralytics logs to whatever it finds installed: with MLflow, for example, it makes a
+    database in the current folder, asked or not.
+    """
+    before = _callbacks.add_integration_callbacks
+    _callbacks.add_integration_callbacks = lambda _: None
+    try:
+        yield
+    finally:
+        _callbacks.add_integration_callbacks = before
 
 
 @contextlib.contextmanager

@@ -27,13 +27,15 @@ def seed_epoch(loader: Any, seed: int, epoch: int) -> None:
 
 def forget_mosaic_buffer(dataset: Any) -> None:
     """Let mosaic choose from all images instead of those that happened to be read last."""
-    for transform in _nested(getattr(dataset, "transforms", None)):
+    for transform in nested(getattr(dataset, "transforms", None)):
         if hasattr(transform, "buffer_enabled"):
             transform.buffer_enabled = False
 
 
-def _nested(transform: Any) -> list[Any]:
-    children = getattr(transform, "transforms", None) or []
+def nested(transform: Any) -> list[Any]:
+    """A transform of Ultralytics and all that it is made of."""
+    children = list(getattr(transform, "transforms", None) or [])
     before = getattr(transform, "pre_transform", None)
-    nested = [*children, *([before] if before is not None else [])]
-    return [transform, *(deeper for child in nested for deeper in _nested(child))]
+    if before is not None:
+        children.append(before)
+    return [transform, *(deeper for child in children for deeper in nested(child))]

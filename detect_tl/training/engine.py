@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -27,9 +27,11 @@ from detect_tl.models.yolo import (
 )
 from detect_tl.training.anchor import Anchor, transferred
 from detect_tl.training.augmentation import Augment, install
+from detect_tl.training.canvas import canvas_of, set_canvas
 from detect_tl.training.determinism import forget_mosaic_buffer, seed_epoch
 from detect_tl.training.forward import Forward
 from detect_tl.training.imprint import imprint
+from detect_tl.training.loggers import Listener
 from detect_tl.training.plan import choose_for
 from detect_tl.training.precision import cpu_has_bfloat16, try_bfloat16, use_all_cores
 from detect_tl.training.rates import make_optimizer
@@ -56,8 +58,10 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
     `freeze` may be a name ("backbone", "neck", "none") beside Ultralytics' numbers. The folder it
     writes holds `transfer.json`, the fate of every tensor.
 
-    augment: in the place of Ultralytics' own. say: takes lines for a person. validates_best:
-    whether the best checkpoint is validated once more at the end, as Ultralytics does.
+    augment: in the place of Ultralytics' own. canvas: (width, height) of training pictures; None:
+    Ultralytics' square. say: takes lines for a person. validates_best:
+    whether the best checkpoint is validated once more at the end, as Ultralytics does. listeners:
+    are told the numbers of every epoch.
     """
 
     def __init__(
@@ -75,12 +79,14 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         self.plan: TransferPlan | None = None
         self.resume_state: dict[str, Any] | None = None
         self.augment: Augment | None = None
+        self.canvas: tuple[int, int] | None = None
         self.say: Callable[[str], None] = LOGGER.info
         self.strategy: Strategy | None = None
         self.stages: tuple[PlannedStage, ...] = ()
         self.anchor: Anchor | None = None
         self.start_metrics: dict[str, float] = {}
         self.validates_best = True
+        self.listeners: Sequence[Listener] = ()
         self.add_callback("on_train_start", _Transfer._begin)
         self.add_callback("on_train_epoch_start", _Transfer._begin_epoch)
         self.add_callback("on_train_batch_start", _Transfer._begin_batch)
@@ -156,20 +162,24 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         """Build the data set; mosaic chooses from all of it, whatever was read before."""
         dataset = super().build_dataset(img_path, mode, batch)
         if mode == "train":
+            # what turns pictures needs a square
+            if self.stages and self.augment is None and not self.args.degrees:
+                self.canvas = canvas_of(dataset, int(max(unwrap_model(self.model).stride)))
             self.prepare_transforms(dataset)
         return dataset
 
     def prepare_transforms(self, dataset: Any) -> None:
         """Put what is ours into the transforms that Ultralytics has built for training."""
         forget_mosaic_buffer(dataset)
+        if self.canvas is not None:
+            set_canvas(dataset, self.canvas)
         if self.augment is not None:
             install(dataset, self.augment)
 
     def _close_dataloader_mosaic(self) -> None:
         """Go on without mosaic. Ultralytics builds its transforms anew for that."""
         super()._close_dataloader_mosaic()
-        if self.augment is not None:
-            install(self.train_loader.dataset, self.augment)
+        self.prepare_transforms(self.train_loader.dataset)
 
     def _handle_nan_recovery(self, epoch: int) -> bool:
         """Stop at a loss that is no number: the same epoch again would end the same way."""
@@ -276,8 +286,14 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
             metrics = {k: v for k, v in metrics.items() if not k.startswith("lr/")} | {"lr": head}
         if self.start_metrics and not self.csv.exists():
             unknown = dict.fromkeys(metrics, math.nan)
-            write_row(self.csv, 0, 0.0, {**unknown, **self.start_metrics})
-        write_row(self.csv, self.epoch + 1, time.time() - self.train_time_start, metrics)
+            self._record(0, 0.0, {**unknown, **self.start_metrics})
+        self._record(self.epoch + 1, time.time() - self.train_time_start, metrics)
+
+    def _record(self, epoch: int, seconds: float, metrics: Mapping[str, Any]) -> None:
+        values = {name: float(value) for name, value in metrics.items()}
+        write_row(self.csv, epoch, seconds, values)
+        for tell in self.listeners:
+            tell(epoch, values)
 
     # -- saving ------------------------------------------------------------------------------
 

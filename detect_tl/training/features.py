@@ -97,12 +97,13 @@ class FeatureViews:
         self._in_memory = True
         self._bytes = 0
 
-    def plan(self, wanted: int, side: int, budget: Budget) -> int:
+    def plan(self, wanted: int, size: tuple[int, int], budget: Budget) -> int:
         """Decide how many views are kept, and where; 0 when there is no room for a single one.
 
-        wanted: at most so many. side: of the pictures, in pixels.
+        wanted: at most so many. size: (width, height) of the pictures.
         """
-        blank = torch.zeros((1, 3, side, side), device=self._device)
+        width, height = size
+        blank = torch.zeros((1, 3, height, width), device=self._device)
         numbers = sum(answer.numel() for answer in self._front(blank).values())
         self._bytes = numbers * self._dtype.itemsize * len(self._dataset_of(0))
         views, self._in_memory = budget.views(wanted, self._bytes)

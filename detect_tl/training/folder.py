@@ -52,6 +52,16 @@ class RunFolder:
         return self.path / "metrics.csv"
 
     @property
+    def thresholds(self) -> Path:
+        """The best threshold of confidence of every class; not there without val objects."""
+        return self.path / "thresholds.json"
+
+    @property
+    def cost(self) -> Path:
+        """Seconds and bytes of memory that training took; of a resumed run, since it was."""
+        return self.path / "cost.json"
+
+    @property
     def transfer(self) -> Path:
         return self.path / "transfer.json"
 
@@ -89,11 +99,13 @@ class RunFolder:
         return recorded if recorded.is_absolute() else self.path / recorded
 
     def write_description(
-        self, config: TrainConfig, dataset: dict[str, Any], device: str = ""
+        self, config: TrainConfig, dataset: dict[str, Any], device: str, weights: str
     ) -> None:
+        """weights: checksum of the file that training starts from."""
         write_json(self.path / "config.json", config.model_dump(mode="json"))
         write_json(self.path / "dataset.json", dataset)
-        write_json(self.path / "environment.json", environment(device))
+        here = {**environment(device), "weights_sha256": weights}
+        write_json(self.path / "environment.json", here)
 
     def drop_epochs_after(self, epoch: int) -> None:
         """Remove the rows of `metrics.csv` that belong to epochs after `epoch` (0-based)."""

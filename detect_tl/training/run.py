@@ -21,6 +21,7 @@ from detect_tl.core.files import (
     find_images,
     read_json,
     refuse_existing,
+    sha256_file,
     sha256_files,
     write_json,
 )
@@ -30,12 +31,14 @@ from detect_tl.curate.convert import convert
 from detect_tl.curate.folder import Link
 from detect_tl.formats.prepared import PROVENANCE, is_prepared
 from detect_tl.models.checkpoint import Checkpoint, load_checkpoint
-from detect_tl.models.yolo import model_config, quiet
+from detect_tl.models.yolo import model_config, quiet, without_integrations
 from detect_tl.training.augmentation import Augment, chosen_augmentation, ultralytics_settings
 from detect_tl.training.callbacks import ShowProgress, refuse_another_batch_size
 from detect_tl.training.config import TrainConfig
+from detect_tl.training.cost import peak_gpu_memory, peak_memory
 from detect_tl.training.engine import RESUME_FILE, TransferTrainer
 from detect_tl.training.folder import RunFolder
+from detect_tl.training.loggers import listeners
 from detect_tl.training.plan import TrainingPlan, plan_training, strategy_of
 from detect_tl.transfer.fetch import LocatedWeights, locate
 
@@ -88,7 +91,8 @@ def train(config: TrainConfig, progress: Progress | None = None) -> TrainResult:
                 "kin": config.kin and config.kin.resolve(),
             }
         )
-        RunFolder(scratch).write_description(resolved, description, config.device)
+        weights = sha256_file(located.path)
+        RunFolder(scratch).write_description(resolved, description, config.device, weights)
         write_json(RunFolder(scratch).strategy, planned.as_json())
         if augmentation is not None:
             RunFolder(scratch).augmentation.write_text(augmentation.as_yaml(), "utf-8")
@@ -255,7 +259,7 @@ def _carry_out(
     dataset = run.dataset()
     written = run.augmentation  # what it was when the run began, whatever its name stands for now
     augmentation = chosen_augmentation(str(written)) if written.exists() else None
-    with quiet(), _memory_errors(config):
+    with quiet(), without_integrations(), _memory_errors(config):
         trainer = TransferTrainer(overrides=_overrides(config, run, dataset, augmentation))
         if augmentation is not None:
             trainer.augment = Augment(augmentation, config.imgsz)
@@ -274,10 +278,14 @@ def _carry_out(
             trainer.resume_state = state
         ShowProgress(progress, config.task).attach(trainer)
         refuse_another_batch_size(trainer)
-        trainer.train()
+        first = 1 if state is None else state["epoch"] + 2
+        with listeners(run, first, progress.say) as trainer.listeners:
+            trainer.train()
     (trainer.wdir / RESUME_FILE).unlink(missing_ok=True)
     names = tuple(trainer.data["names"].values())
     seconds = trainer.epoch_time_start - trainer.train_time_start
+    took = {"seconds": seconds, "memory": peak_memory(), "gpu_memory": peak_gpu_memory()}
+    write_json(run.cost, took)
     return TrainResult(run, config.task, names, dataset, trainer.epoch + 1, seconds)
 
 

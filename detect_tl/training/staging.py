@@ -139,7 +139,7 @@ class Staging:
         budget = Budget.of_this_machine(trainer.device, self.cache)
         before = self.views.get(start)
         wanted = self._wanted_views() if before is None else before
-        views = features.plan(wanted, trainer.args.imgsz, budget) if wanted else 0
+        views = features.plan(wanted, self._size(), budget) if wanted else 0
         if before is not None and views < before:
             raise MachineError(
                 f"the run keeps features of {before} views, and there is room for {views} now",
@@ -150,6 +150,10 @@ class Staging:
             trainer.say(f"no room to keep features of {wanted} views: {fate}")
         self.views[start] = views
         return features
+
+    def _size(self) -> tuple[int, int]:
+        side = self._trainer.args.imgsz
+        return self._trainer.canvas or (side, side)
 
     def _wanted_views(self) -> int:
         """As many as were asked for, or one for two epochs: each is then seen twice at least."""

@@ -72,7 +72,7 @@ def test_batches_hold_what_the_frozen_layers_answered_to_their_pictures(
 ) -> None:
     dataset = Pictures(5)
     kept = views_of(dataset, folder=tmp_path)
-    assert kept.plan(3, 8, Budget(1 << 20, disk)) == 3
+    assert kept.plan(3, (8, 8), Budget(1 << 20, disk)) == 3
     for _ in range(2):  # nothing changes by being used
         batches = list(FeatureBatches(kept.view(0), Loader(dataset), 2, seed=1))
         assert [len(batch["img"]) for batch in batches] == [2, 2, 1]
