@@ -7,6 +7,7 @@ loads nothing heavy. Errors are those of `detect_tl.core.errors`.
 from detect_tl.api.augmentation import augment_list, augment_preview, augment_show
 from detect_tl.api.benefits import benefit
 from detect_tl.api.checking import check, check_list
+from detect_tl.api.comparing import compare
 from detect_tl.api.curation import filter, merge, repair, split  # noqa: A004
 from detect_tl.api.data import convert, formats, formats_of
 from detect_tl.api.demo import quickstart
@@ -14,6 +15,7 @@ from detect_tl.api.evaluation import evaluate
 from detect_tl.api.exporting import export
 from detect_tl.api.machine import doctor
 from detect_tl.api.prediction import predict
+from detect_tl.api.rerunning import rerun
 from detect_tl.api.training import resume, train, train_plan
 from detect_tl.api.viewing import show, stats
 from detect_tl.api.weights import weights_fetch, weights_info, weights_list, weights_path
@@ -25,6 +27,7 @@ __all__ = [
     "benefit",
     "check",
     "check_list",
+    "compare",
     "convert",
     "doctor",
     "evaluate",
@@ -36,6 +39,7 @@ __all__ = [
     "predict",
     "quickstart",
     "repair",
+    "rerun",
     "resume",
     "show",
     "split",

@@ -10,16 +10,21 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
+from detect_tl.api.evidence import Evidence, write_evaluation
 from detect_tl.api.model_files import ModelFiles, find_model
 from detect_tl.api.reading import Reading
 from detect_tl.core.errors import DataError, UsageError
+from detect_tl.core.files import refuse_existing
 from detect_tl.core.findings import Report
 from detect_tl.core.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from detect_tl.core.dataset import Dataset
+    from detect_tl.evaluation.analysis import Analysis
+    from detect_tl.evaluation.coco_eval import Engine
     from detect_tl.evaluation.metrics import Metrics
     from detect_tl.evaluation.pictures import Picture
+    from detect_tl.evaluation.sheet import Sheet
     from detect_tl.evaluation.truth import Truth
     from detect_tl.formats.options import ReadOptions
     from detect_tl.runtime.backends import Backend
@@ -28,7 +33,7 @@ Split = Literal["train", "val", "test", "all"]
 
 _SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
-Engine = Literal["torch", "onnxruntime"]
+Runner = Literal["torch", "onnxruntime"]
 
 BATCH = 8
 
@@ -37,31 +42,40 @@ BATCH = 8
 class EvalResult:
     """How good a model is on one split.
 
-    data: what it was measured on. split: "all" where the data has no splits. engine: what ran the
-    model. imgsz: (height, width) of its input in pixels. seconds: that reading and detecting took.
+    data: what it was measured on. split: "all" where the data has no splits. backend: what ran the
+    model. engine: what counted. imgsz: (height, width) of its input in pixels. seconds: that
+    reading and detecting took. analysis: how sure the scores are and where they were lost; None
+    where it was not asked for, or there is no truth.
     pictures: a few images with truth and answers, when they were asked for.
+    files: what was written.
     """
 
     model: str
     data: Path
     split: Split
+    backend: Runner
     engine: Engine
     imgsz: tuple[int, int]
     names: tuple[str, ...]
     seconds: float
     metrics: Metrics
+    analysis: Analysis | None = None
     pictures: tuple[Picture, ...] = ()
+    files: tuple[Path, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         return {
             "model": self.model,
             "data": str(self.data),
             "split": self.split,
+            "backend": self.backend,
             "engine": self.engine,
             "imgsz": list(self.imgsz),
             "names": list(self.names),
             "seconds": round(self.seconds, 3),
             **self.metrics.as_json(),
+            "analysis": self.analysis.as_json() if self.analysis else None,
+            "files": [str(path) for path in self.files],
         }
 
 
@@ -74,43 +88,74 @@ def evaluate(
     batch: int = BATCH,
     device: str = "",
     trust: bool = False,
+    engine: Engine = "faster-coco-eval",
+    analysis: bool = True,
+    resamples: int = 1000,
+    seed: int = 0,
     pictures: int = 0,
+    mistakes: Path | None = None,
+    out: Path | None = None,
     progress: Progress | None = None,
     **reading: Unpack[Reading],
 ) -> EvalResult:
-    """Measure mAP by pycocotools, the same for a checkpoint and for an exported file.
+    """Measure mAP as COCO counts it, the same for a checkpoint and for an exported file.
 
     model: run folder, .pt, .onnx or the name of weights. data: annotations in any format, or a
     dataset folder; None: what the run was trained on. split: None takes val, or the only one there
     is; data without splits is used as a whole.
     reading: what is known of `data`, see `Reading`.
-    imgsz: side of the input, or (height, width), in pixels; None: the model's own. pictures: how
-    many images to give with their truth and the model's answers.
+    imgsz: side of the input, or (height, width), in pixels; None: the model's own.
+    engine: what counts; pycocotools says the same as faster-coco-eval, more slowly.
+    analysis: whether to look for intervals, thresholds and kinds of errors too; resamples, seed: of
+    the bootstrap behind the intervals. pictures: how many images to give with their truth and the
+    model's answers. mistakes: file for a page of mistakes.
+    out: folder for `evaluation.json`, `predictions.json` (COCO results) and `mistakes.html`; it
+    appears whole or not at all. Nothing is written without it, least of all into a run.
 
-    Raises UsageError for a split that is not there, DataError and WeightsError for input that
-    cannot be used.
+    Raises UsageError for a split or a folder `out` that cannot be used, DataError and WeightsError
+    for input that cannot be used.
     """
+    from detect_tl.evaluation.coco_eval import score
     from detect_tl.formats.options import ReadOptions
 
     show = progress or Silent()
+    if out is not None:
+        refuse_existing(Path(out))
     files = find_model(model, trust=trust, progress=show)
     source = _data_of(files, data)
     chosen, dataset = _read(source, split, ReadOptions(**reading), show)
-    with _opened(files, imgsz, device, trust) as (backend, engine):
+    with _opened(files, imgsz, device, trust) as (backend, runner):
         exam = _exam(dataset, backend, _sides(imgsz))
         started = time.perf_counter()
-        metrics = exam.mark(batch, show)
-        return EvalResult(
+        sheet = exam.answer(batch, show)
+        seconds = time.perf_counter() - started
+        with show.step("Scoring"):
+            metrics = score(sheet, engine)
+        evidence = None
+        if metrics.objects and (analysis or mistakes is not None or out is not None):
+            with show.step("Looking into it"):
+                pictured = dict(exam.images)
+                settings = {"resamples": resamples, "seed": seed}
+                evidence = Evidence.of(files.name, sheet, pictured, **settings)
+        result = EvalResult(
             model=files.name,
             data=source,
             split=chosen,
+            backend=runner,
             engine=engine,
             imgsz=_sides(imgsz) or backend.spec.imgsz,
             names=backend.spec.names,
-            seconds=time.perf_counter() - started,
+            seconds=seconds,
             metrics=metrics,
+            analysis=evidence.analysis if evidence else None,
             pictures=tuple(exam.show(pictures, show)) if pictures else (),
         )
+    if mistakes is not None and evidence is not None:
+        evidence.write_mistakes(mistakes, show)
+    if out is not None:
+        written = write_evaluation(Path(out), result.as_json(), sheet, evidence, show)
+        result = replace(result, files=written)
+    return result
 
 
 def _sides(imgsz: int | tuple[int, int] | None) -> tuple[int, int] | None:
@@ -130,17 +175,17 @@ class _Exam:
     images: list[tuple[int, Path]]
     masks: bool
 
-    def mark(self, batch: int, progress: Progress) -> Metrics:
-        """Score the model."""
-        from detect_tl.evaluation.coco_eval import evaluate as compare
+    def answer(self, batch: int, progress: Progress) -> Sheet:
+        """Let the model detect on everything."""
         from detect_tl.evaluation.predict import VALIDATION, predict_split
+        from detect_tl.evaluation.sheet import make_sheet
         from detect_tl.runtime.detector import Detector
 
         detector = Detector(self.backend, imgsz=self.imgsz, **VALIDATION)
         found = predict_split(
             detector, self.images, batch=batch, progress=progress, text="Evaluating"
         )
-        return compare(self.truth, found, names=self.backend.spec.names, masks=self.masks)
+        return make_sheet(self.truth, found, names=self.backend.spec.names, masks=self.masks)
 
     def show(self, count: int, progress: Progress) -> list[Picture]:
         """A few images as the model answers in everyday use."""
@@ -212,7 +257,7 @@ def _read(
 @contextmanager
 def _opened(
     files: ModelFiles, imgsz: int | tuple[int, int] | None, device: str, trust: bool
-) -> Iterator[tuple[Backend, Engine]]:
+) -> Iterator[tuple[Backend, Runner]]:
     """The model with the engine that runs its kind of file: the checkpoint where there is one."""
     backend: Backend
     if files.checkpoint is not None:
@@ -223,14 +268,14 @@ def _opened(
         check_device(name)
         side = imgsz or files.own_imgsz(trust=trust)
         backend = TorchBackend(files.checkpoint, imgsz=side, device=name, trust=trust)
-        engine: Engine = "torch"
+        runner: Runner = "torch"
     else:
         from detect_tl.runtime.backends import load_backend
 
         assert files.onnx is not None, "a model has one file or the other"
-        backend, engine = load_backend(files.onnx, device=runtime_device(device)), "onnxruntime"
+        backend, runner = load_backend(files.onnx, device=runtime_device(device)), "onnxruntime"
     try:
-        yield backend, engine
+        yield backend, runner
     finally:
         backend.close()
 

@@ -50,7 +50,7 @@ def find_model(
     if path.suffix.lower() == ".onnx":
         if not path.is_file():
             raise WeightsError("there is no such model file", path=path, hint="Check the path.")
-        return ModelFiles(str(model), None, path, None)
+        return ModelFiles(str(model), None, path, _run_with(path))
     run = _run_of(path)
     if run is not None:
         return ModelFiles(str(model), run.best, _fresh_onnx(run), run)
@@ -58,6 +58,14 @@ def find_model(
 
     located = locate(model, trust=trust, progress=progress)
     return ModelFiles(str(model), located.path, None, None)
+
+
+def _run_with(onnx: Path) -> RunFolder | None:
+    """The run whose export this is."""
+    from detect_tl.training.folder import RunFolder
+
+    run = RunFolder(onnx.parent)
+    return run if run.onnx == onnx and (run.path / "config.json").is_file() else None
 
 
 def _run_of(path: Path) -> RunFolder | None:

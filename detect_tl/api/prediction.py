@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from detect_tl.api.evaluation import runtime_device
 from detect_tl.api.exporting import exported
-from detect_tl.api.model_files import find_model
+from detect_tl.api.model_files import ModelFiles, find_model
+from detect_tl.core.errors import UsageError
 from detect_tl.core.progress import Progress
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def predict(
     out: Path | None = None,
     save: Collection[Literal["video", "images", "jsonl"]] | None = None,
     show: bool = False,
-    conf: float = 0.25,
+    conf: float | Mapping[str, float] | Literal["auto"] = 0.25,
     iou: float = 0.7,
     max_det: int = 300,
     classes: Collection[str | int] | None = None,
@@ -38,8 +39,9 @@ def predict(
 
     model: run folder, .pt, .onnx or the name of weights; a checkpoint is exported first, through
     the parity gate, unless that was done before. source: image, folder, pattern, video, camera
-    number or stream. out: folder for the results; None writes nothing. The other values are those
-    of `detect_tl.runtime.predict.predict`, which see, and which says what is raised.
+    number or stream. out: folder for the results; None writes nothing. conf: "auto" takes the best
+    threshold of every class, which training has measured and kept in the run. The other values are
+    those of `detect_tl.runtime.predict.predict`, which see, and which says what is raised.
     """
     from detect_tl.core.files import refuse_existing
     from detect_tl.runtime.predict import predict as run
@@ -48,6 +50,7 @@ def predict(
         refuse_existing(Path(out))  # before an export is made for nothing
     sides = (imgsz, imgsz) if isinstance(imgsz, int) else imgsz
     files = find_model(model, trust=trust, progress=progress)
+    least = best_confidences(files) if conf == "auto" else conf
     path = exported(files, sides, trust=trust, progress=progress)
     return run(
         path,
@@ -55,7 +58,7 @@ def predict(
         out=None if out is None else Path(out),
         save=save,
         show=show,
-        conf=conf,
+        conf=least,
         iou=iou,
         max_det=max_det,
         classes=classes,
@@ -66,3 +69,16 @@ def predict(
         limit=limit,
         progress=progress,
     )
+
+
+def best_confidences(files: ModelFiles) -> Mapping[str, float]:
+    """The thresholds that a run keeps; raise UsageError when the model has none."""
+    from detect_tl.core.files import read_json
+
+    if files.run is None or not files.run.thresholds.is_file():
+        raise UsageError(
+            f"{files.name} keeps no thresholds, so --conf auto has nothing to go by",
+            hint="Name a run that was trained on data with a val split, or give a number.",
+        )
+    thresholds: dict[str, float] = read_json(files.run.thresholds)
+    return thresholds

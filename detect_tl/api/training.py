@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detect_tl.api.evaluation import EvalResult, evaluate
+from detect_tl.api.evidence import MISTAKES
 from detect_tl.api.pages import REPORT, write_pages
 from detect_tl.core.progress import Progress, Silent
 
@@ -110,12 +111,20 @@ def _as_trained(run: RunFolder) -> Trained:
 
 
 def _finish(trained: Trained, device: str, progress: Progress) -> TrainResult:
-    """Measure the best checkpoint by pycocotools, and write what people read of a run."""
+    """Measure the best checkpoint, and write what people read of a run."""
     from detect_tl.core.files import write_json
 
     run = trained.run
-    evaluation = evaluate(run.path, device=device, pictures=_PICTURES, progress=progress)
+    evaluation = evaluate(
+        run.path,
+        device=device,
+        pictures=_PICTURES,
+        mistakes=run.path / MISTAKES,
+        progress=progress,
+    )
     write_json(run.path / "metrics.json", evaluation.as_json())
+    if evaluation.analysis is not None:
+        write_json(run.thresholds, evaluation.analysis.thresholds())
     report = write_pages(run, pictures=evaluation.pictures)
     return TrainResult(
         run=run.path,

@@ -55,6 +55,32 @@ class SplitSizes(click.ParamType[tuple[float, ...]]):
             self.fail(f"{value!r} is not a list such as 0.8,0.1,0.1 or 300,40,24", param, ctx)
 
 
+class Confidence(click.ParamType[float | str | dict[str, float]]):
+    """A confidence, or `auto`; where YAML gives a mapping, one for each class that it names."""
+
+    name = "CONF"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | str | dict[str, float]:
+        if value == "auto":
+            return "auto"
+        if isinstance(value, dict):
+            return {str(name): self._number(each, param, ctx) for name, each in value.items()}
+        return self._number(value, param, ctx)
+
+    def _number(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            self.fail(f"{value!r} is neither a number nor auto", param, ctx)
+        if not 0 <= number <= 1:
+            self.fail(f"{number:g} does not lie between 0 and 1", param, ctx)
+        return number
+
+
 class NewNames(click.ParamType[dict[str, str]]):
     """Classes that become others: sedan=car,van=car; a YAML file or a mapping that says so."""
 

@@ -11,7 +11,7 @@ import click
 from detect_tl import api
 from detect_tl.cli.options import PATH, device_option, imgsz_option, trust_option, verb
 from detect_tl.cli.output import Output, Piece, Table, pass_output
-from detect_tl.cli.params import CommaList
+from detect_tl.cli.params import CommaList, Confidence
 from detect_tl.core.files import unused_folder
 
 if TYPE_CHECKING:
@@ -42,10 +42,10 @@ if TYPE_CHECKING:
 @click.option("--show", is_flag=True, help="Open a window; q ends the run.")
 @click.option(
     "--conf",
-    type=click.FloatRange(0, 1),
+    type=Confidence(),
     default=0.25,
     show_default=True,
-    help="Lowest score to keep.",
+    help="Lowest score to keep; auto: the best one for every class, as training measured.",
 )
 @click.option(
     "--iou",

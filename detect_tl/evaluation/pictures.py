@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from detect_tl.core.detections import Detections
 from detect_tl.core.geometry import Box, Ring, Size, box_ring
-from detect_tl.core.images import read_image
+from detect_tl.core.images import Image, read_image
 from detect_tl.core.masks import outline
 from detect_tl.core.pages import class_colour, embedded_jpeg, svg_path
 from detect_tl.core.progress import Progress, Silent, track
@@ -88,20 +88,25 @@ def sample_pictures(
     for image_id, path in track(progress or Silent(), chosen, "Pictures"):
         image = read_image(path)
         (found,) = detector([image])
-        size = Size(image.shape[1], image.shape[0])
         known = truth_detections(truth, image_id, names)
-        hit, right = match(known, found)
-        pictures.append(
-            Picture(
-                name=path.name,
-                size=size,
-                data=embedded_jpeg(image, _LONGEST),
-                masked=found.mask is not None,
-                truth=_outlines(known, hit, names, size, scores=False),
-                predicted=_outlines(found, right, names, size, scores=True),
-            )
-        )
+        pictures.append(picture_of(path.name, image, known, found, names))
     return pictures
+
+
+def picture_of(
+    name: str, image: Image, known: Detections, found: Detections, names: Sequence[str]
+) -> Picture:
+    """One image with its objects and what was found."""
+    size = Size(image.shape[1], image.shape[0])
+    hit, right = match(known, found)
+    return Picture(
+        name=name,
+        size=size,
+        data=embedded_jpeg(image, _LONGEST),
+        masked=found.mask is not None,
+        truth=_outlines(known, hit, names, size, scores=False),
+        predicted=_outlines(found, right, names, size, scores=True),
+    )
 
 
 def match(truth: Detections, found: Detections) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from detect_tl.core.errors import DataError
 from detect_tl.core.files import atomic_path
@@ -131,6 +131,10 @@ def write_results(curves: Curves, path: Path) -> None:
 
 def panel_svg(panel: Panel) -> str:
     """Draw one panel as an SVG document; the same panel gives the same text."""
+    return _svg(lambda axes: _draw(axes, panel))
+
+
+def _svg(draw: Callable[[Axes], None]) -> str:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -138,9 +142,30 @@ def panel_svg(panel: Panel) -> str:
     with rc_context({"svg.hashsalt": "detect-tl", "svg.fonttype": "path"}):
         figure = Figure(figsize=(4.0, 2.7), layout="constrained")
         figure.patch.set_alpha(0)
-        _draw(figure.add_subplot(), panel)
+        draw(figure.add_subplot())
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return buffer.getvalue()
+
+
+def calibration_svg(bins: Sequence[Mapping[str, Any]]) -> str:
+    """Confidence against the share that is right, as SVG; a point is larger with more detections.
+
+    bins: as in `Calibration.as_json()`.
+    """
+    there = [each for each in bins if each["detections"]]
+    most = max((each["detections"] for each in there), default=1)
+
+    def draw(axes: Axes) -> None:
+        axes.plot([0, 1], [0, 1], color=_INK, linewidth=1, linestyle="--")
+        points = [each["confidence"] for each in there], [each["precision"] for each in there]
+        axes.plot(*points, color=_COLOURS[0], linewidth=1.5)
+        sizes = [12 + 90 * math.sqrt(each["detections"] / most) for each in there]
+        axes.scatter(*points, s=sizes, color=_COLOURS[0], zorder=3)
+        _dress(axes, "share that is right", legend=False, across="confidence")
+        axes.set_xlim(0, 1.02)
+        axes.set_ylim(0, 1.04)
+
+    return _svg(draw)
 
 
 def _draw(axes: Axes, panel: Panel) -> None:
@@ -160,12 +185,13 @@ def _draw(axes: Axes, panel: Panel) -> None:
         axes.set_ylim(0, 1)
 
 
-def _dress(axes: Axes, title: str, *, legend: bool) -> None:
-    """Title, grid and letters of a diagram over the epochs."""
+def _dress(axes: Axes, title: str, *, legend: bool, across: str = "epoch") -> None:
+    """Title, grid and letters of a diagram; across: what its horizontal axis is."""
     axes.set_title(title, fontsize=10, color=_INK, loc="left")
-    axes.set_xlabel("epoch", fontsize=8, color=_INK)
+    axes.set_xlabel(across, fontsize=8, color=_INK)
     axes.tick_params(labelsize=8, colors=_INK)
-    axes.locator_params(axis="x", integer=True)
+    if across == "epoch":
+        axes.locator_params(axis="x", integer=True)
     axes.patch.set_alpha(0)
     axes.grid(visible=True, alpha=0.25, linewidth=0.6)
     for name, spine in axes.spines.items():

@@ -11,7 +11,7 @@ from detect_tl.core.detections import Detections
 from detect_tl.core.errors import DataError
 from detect_tl.core.images import Image, read_image
 from detect_tl.core.progress import Progress, Silent, track
-from detect_tl.evaluation.coco_eval import MAX_DETECTIONS
+from detect_tl.evaluation.sheet import MAX_DETECTIONS
 from detect_tl.evaluation.truth import Truth
 
 VALIDATION: Mapping[str, Any] = MappingProxyType(

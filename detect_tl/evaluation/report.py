@@ -9,6 +9,7 @@ from typing import Any
 
 from detect_tl.core.images import Image
 from detect_tl.core.pages import class_colour, embedded_jpeg, write_page
+from detect_tl.evaluation.looked import looked_into
 from detect_tl.evaluation.metrics import Metrics, Scores
 from detect_tl.evaluation.pictures import Picture
 from detect_tl.evaluation.plots import Curves, Panel, panel_svg, panels
@@ -49,7 +50,8 @@ class RunReport:
     title, subtitle: for example "fruit" and "yolo11n · detect · 3 classes".
     notes: what a reader must know first, such as weights that are not what they seem.
     tiles: large numbers at the top, by what they are.
-    metrics, split: accuracy, and what it was measured on.
+    metrics, split: accuracy, and what it was measured on. analysis: `Analysis.as_json()`.
+    mistakes: address of the page of mistakes.
     pictures: truth and predictions. curves: columns of metrics.csv.
     dataset: content of dataset.json. transfer: content of transfer.json.
     export: `ExportResult.as_json()`. speed: facts in words.
@@ -63,6 +65,8 @@ class RunReport:
     tiles: Mapping[str, str] = field(default_factory=dict)
     metrics: Metrics | None = None
     split: str = "val"
+    analysis: Mapping[str, Any] | None = None
+    mistakes: str | None = None
     pictures: Sequence[Picture] = ()
     curves: Curves | None = None
     dataset: Mapping[str, Any] | None = None
@@ -83,6 +87,7 @@ def write_report(report: RunReport, path: Path) -> None:
         "tiles": {**_score_tiles(report.metrics), **report.tiles},
         "classes": _class_rows(report.metrics),
         "overall": _overall_rows(report.metrics),
+        "looked": looked_into(report.analysis) if report.analysis else None,
         "panels": [_panel_values(panel) for panel in panels(report.curves or {})],
         "transfer": _transfer_values(report.transfer) if report.transfer else None,
         "parity": _parity_rows(report.export) if report.export else [],

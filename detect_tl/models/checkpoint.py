@@ -61,6 +61,12 @@ class Checkpoint:
         return any(isinstance(module, nn.BatchNorm2d) for module in self.model.modules())
 
 
+def same_tensors(one: Path, other: Path) -> bool:
+    """Whether two checkpoints hold the same numbers, to the bit."""
+    a, b = (load_checkpoint(path).model.state_dict() for path in (one, other))
+    return list(a) == list(b) and all(torch.equal(a[name], b[name]) for name in a)
+
+
 def load_checkpoint(path: Path, *, trust: bool = False) -> Checkpoint:
     """Load a detection or segmentation checkpoint of Ultralytics' making.
 

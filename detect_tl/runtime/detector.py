@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import TracebackType
 
 import numpy as np
@@ -16,11 +16,14 @@ from detect_tl.runtime.backends import Backend
 from detect_tl.runtime.postprocess import decode
 from detect_tl.runtime.preprocess import Letterbox, preprocess
 
+USUAL_CONFIDENCE = 0.25
+
 
 class Detector:
     """Preprocessing, a backend and postprocessing behind one call.
 
-    conf, iou, max_det, classes, multi_label, agnostic: as in `postprocess.decode`.
+    iou, max_det, classes, multi_label, agnostic: as in `postprocess.decode`. conf: as there, or by
+    the name of a class; classes that it does not name have the usual one.
     imgsz: (height, width) of the input; the model's own when None.
     rect: pad only to the image's own shape (`Letterbox.fit`), which is faster for pictures that are
     not square. None: where the model allows it, unless `imgsz` asks for one shape. Both need a
@@ -33,7 +36,7 @@ class Detector:
         self,
         backend: Backend,
         *,
-        conf: float = 0.25,
+        conf: float | Mapping[str, float] = 0.25,
         iou: float = 0.7,
         max_det: int = 300,
         classes: Collection[int] | None = None,
@@ -43,13 +46,14 @@ class Detector:
         rect: bool | None = None,
     ) -> None:
         spec = backend.spec
-        _check_ranges(conf, iou, max_det)
+        least = confidences(conf, spec.names)
+        _check_ranges(least, iou, max_det)
         _check_classes(classes, spec)
         if rect is None:
             rect = spec.dynamic and (imgsz is None or imgsz[0] == imgsz[1])
         _check_size(imgsz, rect, spec)
         self.backend = backend
-        self.conf, self.iou, self.max_det = conf, iou, max_det
+        self.conf, self.iou, self.max_det = least, iou, max_det
         self.classes = None if classes is None else frozenset(classes)
         self.multi_label, self.agnostic = multi_label, agnostic
         self.imgsz, self.rect = imgsz or spec.imgsz, rect
@@ -115,8 +119,17 @@ def class_ids(names: Sequence[str], wanted: Collection[str | int]) -> list[int]:
     return ids
 
 
-def _check_ranges(conf: float, iou: float, max_det: int) -> None:
-    for name, value in (("conf", conf), ("iou", iou)):
+def confidences(conf: float | Mapping[str, float], names: Sequence[str]) -> float | list[float]:
+    """The least confidence of every class; raise UsageError for a class that is not there."""
+    if not isinstance(conf, Mapping):
+        return conf
+    class_ids(names, list(conf))
+    return [conf.get(name, USUAL_CONFIDENCE) for name in names]
+
+
+def _check_ranges(conf: float | Sequence[float], iou: float, max_det: int) -> None:
+    each = [conf] if isinstance(conf, float | int) else conf
+    for name, value in (*(("conf", value) for value in each), ("iou", iou)):
         if not 0 <= value <= 1:
             raise UsageError(f"{name} is {value}", hint="It must lie between 0 and 1.")
     if max_det < 1:

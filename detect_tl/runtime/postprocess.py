@@ -40,7 +40,7 @@ def decode(
     spec: ModelSpec,
     letterboxes: Sequence[Letterbox],
     *,
-    conf: float = 0.25,
+    conf: float | Sequence[float] = 0.25,
     iou: float = 0.7,
     max_det: int = 300,
     classes: Collection[int] | None = None,
@@ -51,7 +51,8 @@ def decode(
 
     outputs: arrays as `ModelSpec` describes them.
     letterboxes: one per image of the batch, from `preprocess`.
-    conf: scores must be above it. iou: a box that overlaps a better one more than this is dropped.
+    conf: scores must be above it; one value, or one for each class.
+    iou: a box that overlaps a better one more than this is dropped.
     classes: ids to keep; all when None.
     multi_label: one box may be several classes, as validation wants it; else its best class only.
     agnostic: suppress across classes. An end-to-end model has suppressed already: for it `iou`,
@@ -59,12 +60,16 @@ def decode(
     Returns one `Detections` per image, at most `max_det` rows, best score first.
     """
     spread = multi_label and spec.class_count > 1
+    least = np.broadcast_to(np.asarray(conf, np.float32), spec.class_count)
+    lowest = float(least.min())
     found = []
     for index, letterbox in enumerate(letterboxes):
         if spec.end2end:
-            rows = _suppressed_rows(outputs[0][index], conf)
+            rows = _suppressed_rows(outputs[0][index], lowest)
         else:
-            rows = _candidates(outputs[0][index], spec.class_count, conf, multi_label=spread)
+            rows = _candidates(outputs[0][index], spec.class_count, lowest, multi_label=spread)
+        if not isinstance(conf, float | int):
+            rows = rows.where(rows.score > least[rows.class_id])
         if classes is not None:
             rows = rows.where(np.isin(rows.class_id, list(classes)))
         rows = rows.where(np.argsort(-rows.score, kind="stable")[:MAX_CANDIDATES])

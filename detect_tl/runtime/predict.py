@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +75,7 @@ def predict(
     out: Path | None = None,
     save: Collection[Output] | None = None,
     show: bool = False,
-    conf: float = 0.25,
+    conf: float | Mapping[str, float] = 0.25,
     iou: float = 0.7,
     max_det: int = 300,
     classes: Collection[str | int] | None = None,
@@ -92,6 +92,7 @@ def predict(
     open; `conf` to `device` are for a file).
     source: image, folder, pattern, video, camera number or stream address; see `open_source`.
     out: folder for the results, which appears whole or not at all; nothing is written without it.
+    conf: scores must be above it; one value, or one for each class by name.
     save: of "video", "images", "jsonl"; when None, JSON lines with a video for moving sources and
     pictures for images.
     show: open a window; q, Esc or closing it ends the run.

@@ -89,7 +89,7 @@ def test_eval_answers_alike_for_checkpoint_and_export(
         result = run("eval", model, shapes, "--json", "-q")
         assert result.exit_code == 0, result.output
         scores.append(json.loads(result.stdout))
-    assert [score["engine"] for score in scores] == ["torch", "torch", "onnxruntime"]
+    assert [score["backend"] for score in scores] == ["torch", "torch", "onnxruntime"]
     assert all(score["images"] == 6 for score in scores)  # the val split of the raw annotations
     values = [score["box"]["mAP50-95"] for score in scores]
     assert values == pytest.approx([values[0]] * 3, abs=0.002)
