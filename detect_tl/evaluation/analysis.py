@@ -14,7 +14,14 @@ from detect_tl.evaluation.bootstrap import (
     draws,
     resamples_for,
 )
-from detect_tl.evaluation.confidence import Calibration, Working, best_threshold, calibration
+from detect_tl.evaluation.confidence import (
+    Calibration,
+    Point,
+    Working,
+    best_threshold,
+    by_confidence,
+    calibration,
+)
 from detect_tl.evaluation.confusion import Confusion, confusion
 from detect_tl.evaluation.error_types import Errors, find_errors
 from detect_tl.evaluation.matching import Matches
@@ -29,13 +36,15 @@ class Analysis:
     """Of masks where they are judged, else of boxes.
 
     map50_95, map50, per_class: with their intervals; a class without objects is not there.
-    working: every class at its best threshold of confidence. drawn: what the intervals come from.
+    working: every class at its best threshold of confidence. curve: all of them at every
+    confidence. drawn: what the intervals come from.
     """
 
     map50_95: Interval
     map50: Interval
     per_class: Mapping[str, Interval]
     working: tuple[Working, ...]
+    curve: tuple[Point, ...]
     calibration: Calibration
     errors: Errors
     confusion: Confusion
@@ -54,6 +63,7 @@ class Analysis:
                 "per_class": {name: each.as_json() for name, each in self.per_class.items()},
             },
             "working": {each.name: each.as_json() for each in self.working},
+            "by_confidence": [point.as_json() for point in self.curve],
             "calibration": self.calibration.as_json(),
             "errors": {
                 "AP50": self.errors.ap50,
@@ -82,6 +92,7 @@ def analyse(matches: Matches, *, resamples: int = RESAMPLES, seed: int = 0) -> A
         map50=drawn.of_map(0),
         per_class={name: drawn.of_category(k) for k, name in enumerate(matches.names) if held[k]},
         working=working,
+        curve=tuple(by_confidence(matches)),
         calibration=calibration(matches),
         errors=find_errors(matches),
         confusion=confusion(matches, _confidences(working)),

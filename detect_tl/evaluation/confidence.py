@@ -89,6 +89,48 @@ def best_threshold(matches: Matches, category: int) -> Working:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Point:
+    """All classes at one confidence: detections below it are left out. At IoU .50.
+
+    precision: None where nothing is left.
+    """
+
+    confidence: float
+    precision: float | None
+    recall: float
+    f1: float
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "confidence": self.confidence,
+            "precision": self.precision,
+            "recall": self.recall,
+            "f1": self.f1,
+        }
+
+
+def by_confidence(matches: Matches, steps: int = 20) -> list[Point]:
+    """What a model is worth at confidences from 0 to 1, over all classes that have objects."""
+    held = matches.objects_by_image.sum(axis=1)
+    total = int(held.sum())
+    rows = matches.counted[0] & (held[matches.found.category] > 0)
+    score, right = matches.found.score[rows], matches.right()[rows]
+    points = []
+    for confidence in np.linspace(0, 1, steps + 1).tolist():
+        shown = score >= confidence
+        hits, count = int(right[shown].sum()), int(shown.sum())
+        points.append(
+            Point(
+                confidence,
+                hits / count if count else None,
+                hits / total if total else 0.0,
+                2 * hits / (count + total) if count + total else 0.0,
+            )
+        )
+    return points
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
     """How often detections of a confidence are right, at IoU .50.

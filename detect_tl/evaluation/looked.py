@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from detect_tl.evaluation.error_types import MEANINGS
-from detect_tl.evaluation.plots import calibration_svg
+from detect_tl.evaluation.plots import calibration_svg, confidence_svg
 
 _MOST_CLASSES = 20  # in a table of who is taken for whom; a larger one cannot be read
 
@@ -15,7 +15,6 @@ def looked_into(analysis: Mapping[str, Any]) -> dict[str, Any]:
     """Values for the template; analysis: `Analysis.as_json()`."""
     errors, whole = analysis["errors"], analysis["intervals"]["mAP50-95"]
     costly = sorted(errors["kinds"].items(), key=lambda item: -item[1]["cost"])
-    drawing = calibration_svg(analysis["calibration"]["bins"])
     most = max((kind["cost"] for _, kind in costly), default=0) or 1
     return {
         "interval": None if whole["low"] is None else whole,
@@ -40,9 +39,15 @@ def looked_into(analysis: Mapping[str, Any]) -> dict[str, Any]:
         ],
         "ece": analysis["calibration"]["ece"],
         "from": analysis["calibration"]["from_confidence"],
-        "calibration": drawing[drawing.index("<svg") :],
+        "calibration": _inline(calibration_svg(analysis["calibration"]["bins"])),
+        "by_confidence": _inline(confidence_svg(analysis["by_confidence"])),
         "confusion": _confusion(analysis["confusion"]),
     }
+
+
+def _inline(drawing: str) -> str:
+    """An SVG document as a part of a page."""
+    return drawing[drawing.index("<svg") :]
 
 
 def _confusion(confusion: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -168,6 +168,22 @@ def calibration_svg(bins: Sequence[Mapping[str, Any]]) -> str:
     return _svg(draw)
 
 
+def confidence_svg(points: Sequence[Mapping[str, Any]]) -> str:
+    """Precision, recall and F1 over the confidence, as SVG; points: as `Point.as_json()`."""
+    across = [point["confidence"] for point in points]
+
+    def draw(axes: Axes) -> None:
+        for name, colour in zip(("precision", "recall", "f1"), _COLOURS, strict=False):
+            values = [math.nan if point[name] is None else point[name] for point in points]
+            label = "F1" if name == "f1" else name
+            axes.plot(across, values, label=label, color=colour, linewidth=1.8)
+        _dress(axes, "all classes", legend=True, across="confidence")
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0, 1.04)
+
+    return _svg(draw)
+
+
 def _draw(axes: Axes, panel: Panel) -> None:
     for (label, values), colour in zip(panel.lines.items(), _cycle(panel), strict=True):
         lone = sum(map(math.isfinite, values)) == 1

@@ -110,10 +110,21 @@ def make_sheet(
 
 
 def as_results(sheet: Sheet) -> list[dict[str, Any]]:
-    """The detections as COCO results; `category_id` is the number of a class in `sheet.classes`."""
+    """The detections as COCO results, with the names of files and classes beside their numbers.
+
+    `category_id` is the number of a class in `sheet.classes`.
+    """
     found, ids = sheet.found, sheet.image_ids
+    files = {image.id: image.file_name for image in sheet.truth.images}
     results: list[dict[str, Any]] = [
-        {"image_id": ids[image], "category_id": category, "bbox": box, "score": confidence}
+        {
+            "image_id": ids[image],
+            "file_name": files[ids[image]],
+            "category_id": category,
+            "category_name": sheet.classes[category],
+            "bbox": box,
+            "score": confidence,
+        }
         for image, category, box, confidence in zip(
             *(c.tolist() for c in (found.image, found.category, found.xywh, found.score)),
             strict=True,

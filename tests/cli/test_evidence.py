@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.browser import browser
 from tests.cli.conftest import Run, process, refused
 from tests.cli.test_line import SMALL, quiet_environment
 from tests.conftest import ROOT
@@ -59,6 +60,16 @@ def test_a_run_holds_its_evidence(learned: Path) -> None:
     assert "Missed objects" in (learned / "mistakes.html").read_text()
 
 
+@pytest.mark.parametrize("width", [375, 1100])
+def test_its_pages_open_from_disk(learned: Path, tmp_path: Path, width: int) -> None:
+    with browser(tmp_path) as tab:
+        for name in ("report.html", "mistakes.html"):
+            tab.show(learned / name, width)
+            assert tab.requests == []
+            assert tab.complaints == []
+            assert tab.value("document.documentElement.scrollWidth") <= width
+
+
 def test_an_evaluation_changes_nothing_in_a_run(run: Run, learned: Path, tmp_path: Path) -> None:
     before = contents(learned)
     out = tmp_path / "evaluation"
@@ -71,7 +82,11 @@ def test_an_evaluation_changes_nothing_in_a_run(run: Run, learned: Path, tmp_pat
     assert said["files"] == [str(out / name) for name in names]
     kept = json.loads((out / "evaluation.json").read_text())
     assert kept["analysis"] == said["analysis"]
-    assert len(json.loads((out / "predictions.json").read_text())) == said["detections"]
+    results = json.loads((out / "predictions.json").read_text())
+    assert len(results) == said["detections"]
+    assert {result["category_name"] for result in results} <= {"disc", "square"}
+    names = {path.name for path in (learned / "dataset" / "images" / "val").iterdir()}
+    assert {Path(result["file_name"]).name for result in results} <= names
     refused(run("eval", learned, "--out", out), 2, "not empty")
 
 

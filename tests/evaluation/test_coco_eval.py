@@ -18,10 +18,24 @@ from pycocotools.cocoeval import COCOeval
 
 from detect_tl.core.detections import Detections
 from detect_tl.core.errors import DataError, UsageError
-from detect_tl.evaluation.coco_eval import evaluate
+from detect_tl.evaluation import coco_eval
+from detect_tl.evaluation.coco_eval import ENGINES, Engine
+from detect_tl.evaluation.metrics import Metrics
 from detect_tl.evaluation.truth import load_truth, truth_detections, unpack_mask
 
 NAMES = ("cat", "dog", "bird")
+
+used: list[Engine] = ["faster-coco-eval"]
+
+
+@pytest.fixture(scope="module", autouse=True, params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> None:
+    """Everything here holds for every engine."""
+    used[0] = request.param
+
+
+def evaluate(*arguments: Any, **more: Any) -> Metrics:
+    return coco_eval.evaluate(*arguments, **more, engine=used[0])
 
 
 def square(x: float, y: float, side: float) -> list[float]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from detect_tl.evaluation.confidence import best_threshold, calibration, curve
+from detect_tl.evaluation.confidence import best_threshold, by_confidence, calibration, curve
 from detect_tl.evaluation.confusion import confusion
 from detect_tl.evaluation.matching import match
 from detect_tl.evaluation.overlaps import Found, Objects
@@ -45,6 +45,23 @@ def test_recall_only_rises_as_the_threshold_falls(seed: int) -> None:
     assert (np.diff(points.confidence) < 0).all()
     assert (np.diff(points.recall) >= 0).all() or np.isnan(points.recall).all()
     assert ((points.precision >= 0) & (points.precision <= 1)).all()
+
+
+@given(seed=seeds)
+@settings(max_examples=25, deadline=None)
+def test_the_curve_counts_what_is_shown(seed: int) -> None:
+    matches = sheet_of(seed).matches("bbox")
+    points = by_confidence(matches)
+    assert [point.confidence for point in points] == pytest.approx(np.linspace(0, 1, 21))
+    recalls = [point.recall for point in points]
+    assert recalls == sorted(recalls, reverse=True)
+    held = matches.objects_by_image.sum(axis=1)
+    if held.sum():
+        assert recalls[0] == matches.right().sum() / held.sum()
+    for point in points:
+        if point.precision is not None and point.precision + point.recall > 0:
+            both = 2 * point.precision * point.recall / (point.precision + point.recall)
+            assert point.f1 == pytest.approx(both)
 
 
 def test_a_model_that_is_as_often_right_as_it_is_sure_is_calibrated() -> None:
