@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from detect_tl.evaluation.truth import Truth
     from detect_tl.formats.options import ReadOptions
     from detect_tl.runtime.backends import Backend
+    from detect_tl.training.folder import RunFolder
 
 Split = Literal["train", "val", "test", "all"]
 
@@ -156,6 +157,16 @@ def evaluate(
         written = write_evaluation(Path(out), result.as_json(), sheet, evidence, show)
         result = replace(result, files=written)
     return result
+
+
+def pictures_of(run: RunFolder, count: int, progress: Progress) -> tuple[Picture, ...]:
+    """A few val images of a run with their truth, and what its exported model answers."""
+    from detect_tl.formats.options import ReadOptions
+
+    _, dataset = _read(run.dataset(), None, ReadOptions(), progress)
+    exported = ModelFiles(str(run.path), None, run.onnx, run)
+    with _opened(exported, None, "", trust=False) as (backend, _):
+        return tuple(_exam(dataset, backend, None).show(count, progress))
 
 
 def _sides(imgsz: int | tuple[int, int] | None) -> tuple[int, int] | None:

@@ -11,6 +11,7 @@ from detect_tl.core.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from detect_tl.export.onnx import ExportResult
+    from detect_tl.training.folder import RunFolder
 
 
 def export(
@@ -32,7 +33,8 @@ def export(
     NAME.onnx here. imgsz: side of the input, or (height, width), in pixels; None: what the model
     was trained with. dynamic: leave batch and input size free, so that pictures need not be padded
     to a square. data: folder of pictures for the parity gate; None: the validation images of
-    the run, else the photos that come with Ultralytics.
+    the run, else the photos that come with Ultralytics. What the gate measured on best.onnx stands
+    in the run as export.json and in its report.
 
     Raises GateError when the answers differ, with nothing left behind; UsageError, WeightsError.
     """
@@ -43,9 +45,10 @@ def export(
         raise UsageError(
             f"{model} is exported already", hint="Name a run folder, a .pt file or e.g. yolo11n."
         )
-    return export_onnx(
+    target = Path(out) if out is not None else _default_out(files, files.checkpoint)
+    result = export_onnx(
         files.checkpoint,
-        Path(out) if out is not None else _default_out(files, files.checkpoint),
+        target,
         images=_gate_pictures(files, data),
         imgsz=imgsz or files.own_imgsz(trust=trust),
         batch=batch,
@@ -56,6 +59,20 @@ def export(
         trust=trust,
         progress=progress,
     )
+    if files.run is not None and target == files.run.onnx:
+        _tell_run(files.run, result, progress or Silent())
+    return result
+
+
+def _tell_run(run: RunFolder, result: ExportResult, progress: Progress) -> None:
+    """Keep what the gate measured in the run, and show it in its report."""
+    from detect_tl.api.evaluation import pictures_of
+    from detect_tl.api.pages import PICTURES, REPORT, write_pages
+    from detect_tl.core.files import write_json
+
+    write_json(run.export, result.as_json())
+    if (run.path / REPORT).is_file() and run.dataset().is_dir():
+        write_pages(run, pictures=pictures_of(run, PICTURES, progress))
 
 
 def exported(

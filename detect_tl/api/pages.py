@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from detect_tl.training.folder import RunFolder
 
 REPORT = "report.html"
+PICTURES = 6
+"""How many images a report shows with their truth and the model's answers."""
 
 
 def write_pages(

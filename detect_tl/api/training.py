@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from detect_tl.api.evaluation import EvalResult, evaluate
 from detect_tl.api.evidence import MISTAKES
-from detect_tl.api.pages import REPORT, write_pages
+from detect_tl.api.pages import PICTURES, REPORT, write_pages
 from detect_tl.core.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from detect_tl.training.folder import RunFolder
     from detect_tl.training.plan import TrainingPlan
     from detect_tl.training.run import TrainResult as Trained
-
-_PICTURES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +116,7 @@ def _finish(trained: Trained, device: str, progress: Progress) -> TrainResult:
     evaluation = evaluate(
         run.path,
         device=device,
-        pictures=_PICTURES,
+        pictures=PICTURES,
         mistakes=run.path / MISTAKES,
         progress=progress,
     )

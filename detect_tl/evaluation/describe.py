@@ -24,6 +24,7 @@ _FILES = {
     "metrics.json": "accuracy of the best checkpoint, with intervals and kinds of errors",
     "thresholds.json": "from which confidence on each class is worth showing",
     "mistakes.html": "pictures of what it gets wrong",
+    "export.json": "what the parity gate measured on the exported model",
     "transfer.json": "what became of every tensor of the weights",
     "config.json": "every setting",
     "cost.json": "time and memory that training took",
@@ -45,7 +46,8 @@ def describe_run(
 ) -> RunReport:
     """Gather the report of a run folder.
 
-    title: the name of the folder when empty. export: `ExportResult.as_json()`.
+    title: the name of the folder when empty. export: `ExportResult.as_json()`;
+    None: that of the last export into the run.
     files: more than those of the folder itself; paths relative to it.
     What the folder does not hold (a run that has not been evaluated, say) is left out.
 
@@ -59,6 +61,7 @@ def describe_run(
             hint="Name the folder that `detect-tl train` wrote.",
         )
     measured = _read(run, "metrics.json")
+    export = export or _read(run, "export.json")
     curves = run / "metrics.csv"
     return RunReport(
         title=title or run.resolve().name,
@@ -77,11 +80,21 @@ def describe_run(
         transfer=_read(run, "transfer.json"),
         export=export,
         video=video,
-        speed=speed or {},
+        speed={**_measured_speed(measured), **(speed or {})},
         settings=config,
         environment=_flat(_read(run, "environment.json") or {}),
         files=[*_files(run), *files],
     )
+
+
+def _measured_speed(measured: Mapping[str, Any] | None) -> dict[str, str]:
+    """How fast the model was while it was evaluated."""
+    if not measured or not measured.get("seconds"):
+        return {}
+    height, width = measured["imgsz"]
+    speed = measured["images"] / measured["seconds"]
+    where = f"{height}x{width}, by {measured['backend']}"
+    return {"evaluation": f"{speed:.1f} images/s at {where}, reading included"}
 
 
 def _read(run: Path, name: str) -> dict[str, Any] | None:

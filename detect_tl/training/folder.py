@@ -48,6 +48,11 @@ class RunFolder:
         return self.path / "best.onnx"
 
     @property
+    def export(self) -> Path:
+        """What the parity gate measured on `onnx`."""
+        return self.path / "export.json"
+
+    @property
     def metrics(self) -> Path:
         return self.path / "metrics.csv"
 

@@ -70,6 +70,24 @@ def test_its_pages_open_from_disk(learned: Path, tmp_path: Path, width: int) -> 
             assert tab.value("document.documentElement.scrollWidth") <= width
 
 
+def test_an_export_shows_in_the_report(run: Run, learned: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(learned, folder)
+    (folder / "best.onnx").unlink(missing_ok=True)
+    assert "parity gate" not in (folder / "report.html").read_text()
+    result = run("export", folder, "--json")
+    assert result.exit_code == 0, result.output
+    kept = json.loads((folder / "export.json").read_text())
+    assert kept == json.loads(result.stdout)
+    page = (folder / "report.html").read_text()
+    assert "parity gate held" in page
+    assert page.count('aria-label="truth of') == 6
+    assert "images/s at 96x96" in page
+    # an export to elsewhere is not the run's
+    assert run("export", folder, "--out", tmp_path / "x.onnx").exit_code == 0
+    assert json.loads((folder / "export.json").read_text()) == kept
+
+
 def test_an_evaluation_changes_nothing_in_a_run(run: Run, learned: Path, tmp_path: Path) -> None:
     before = contents(learned)
     out = tmp_path / "evaluation"
