@@ -114,7 +114,7 @@ def compare(
         refuse_existing(Path(out))
     show = progress or Silent()
     files = [find_model(model, trust=trust, progress=show) for model in models]
-    source = _source(files[0], data)
+    source = files[0].data(data, hint="Name the annotations: --data DATA")
     measured = []
     for model in models:
         show.say(f"{model}:")
@@ -131,17 +131,6 @@ def compare(
         dataset=differing([_content(run, "dataset.json") for run in runs]),
     )
     return result if out is None else _written(result, Path(out))
-
-
-def _source(first: ModelFiles, data: Path | None) -> Path:
-    if data is not None:
-        return Path(data)
-    if first.run is None:
-        raise UsageError(
-            "only a run folder knows its data, and the first model is none",
-            hint="Name the annotations: --data DATA",
-        )
-    return first.run.dataset()
 
 
 def _compared(files: Sequence[ModelFiles], measured: Sequence[EvalResult]) -> Iterator[Compared]:

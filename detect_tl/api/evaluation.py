@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 from detect_tl.api.evidence import Evidence, write_evaluation
 from detect_tl.api.model_files import ModelFiles, find_model
 from detect_tl.api.reading import Reading
-from detect_tl.core.errors import DataError, UsageError
+from detect_tl.core.errors import DataError
 from detect_tl.core.files import refuse_existing
 from detect_tl.core.findings import Report
 from detect_tl.core.progress import Progress, Silent
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from detect_tl.evaluation.pictures import Picture
     from detect_tl.evaluation.sheet import Sheet
     from detect_tl.evaluation.truth import Truth
-    from detect_tl.formats.options import ReadOptions
     from detect_tl.runtime.backends import Backend
     from detect_tl.training.folder import RunFolder
 
@@ -117,14 +116,13 @@ def evaluate(
     for input that cannot be used.
     """
     from detect_tl.evaluation.coco_eval import score
-    from detect_tl.formats.options import ReadOptions
 
     show = progress or Silent()
     if out is not None:
         refuse_existing(Path(out))
     files = find_model(model, trust=trust, progress=show)
-    source = _data_of(files, data)
-    chosen, dataset = _read(source, split, ReadOptions(**reading), show)
+    source = files.data(data, hint="Name the annotations: detect-tl eval MODEL DATA")
+    chosen, dataset = _read(source, split, reading, show)
     with _opened(files, imgsz, device, trust) as (backend, runner):
         exam = _exam(dataset, backend, _sides(imgsz))
         started = time.perf_counter()
@@ -161,9 +159,7 @@ def evaluate(
 
 def pictures_of(run: RunFolder, count: int, progress: Progress) -> tuple[Picture, ...]:
     """A few val images of a run with their truth, and what its exported model answers."""
-    from detect_tl.formats.options import ReadOptions
-
-    _, dataset = _read(run.dataset(), None, ReadOptions(), progress)
+    _, dataset = _read(run.dataset(), None, {}, progress)
     exported = ModelFiles(str(run.path), None, run.onnx, run)
     with _opened(exported, None, "", trust=False) as (backend, _):
         return tuple(_exam(dataset, backend, None).show(count, progress))
@@ -232,25 +228,15 @@ def truth_of(dataset: Dataset, *, masks: bool) -> Truth:
         return load_truth(folder / "annotations" / "val.json", masks=masks)
 
 
-def _data_of(files: ModelFiles, data: Path | None) -> Path:
-    if data is not None:
-        return Path(data)
-    if files.run is None:
-        raise UsageError(
-            "there is nothing to evaluate on: only a run folder knows its data",
-            hint="Name the annotations: detect-tl eval MODEL DATA",
-        )
-    return files.run.dataset()
-
-
 def _read(
-    source: Path, split: Split | None, reading: ReadOptions, progress: Progress
+    source: Path, split: Split | None, reading: Reading, progress: Progress
 ) -> tuple[Split, Dataset]:
     """The data to evaluate on, and what its split is called."""
     from detect_tl.formats.detect import read_dataset
+    from detect_tl.formats.options import ReadOptions
 
     with progress.step(f"Reading {source.name}"):
-        dataset = read_dataset(source, options=reading).dataset
+        dataset = read_dataset(source, options=ReadOptions(**reading)).dataset
     there = [name for name in _SPLITS if dataset.in_split(name)]
     if split == "all" or not there:
         return "all", dataset

@@ -27,6 +27,20 @@ class ModelFiles:
     onnx: Path | None
     run: RunFolder | None
 
+    def data(self, given: Path | None, *, hint: str) -> Path:
+        """The data to measure the model on: what was given, else what its run was trained on.
+
+        Raises UsageError, with the hint, for a model without a run and nothing given.
+        """
+        if given is not None:
+            return Path(given)
+        if self.run is None:
+            raise UsageError(
+                f"there is nothing to measure {self.name} on: only a run folder knows its data",
+                hint=hint,
+            )
+        return self.run.dataset()
+
     def own_imgsz(self, *, trust: bool = False) -> int:
         """Side of the input that the checkpoint was trained with, in pixels."""
         if self.run is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from detect_tl.core.images import Image
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from detect_tl.training.folder import RunFolder
 
 REPORT = "report.html"
+_TOLD = "report.json"
 PICTURES = 6
 """How many images a report shows with their truth and the model's answers."""
 
@@ -30,29 +31,38 @@ def write_pages(
 ) -> Path:
     """Write the report and the curves of a run that has been evaluated; return the report.
 
-    exported, predicted: shown as well, when given; of the latter, its video.
+    exported, predicted: shown as well, when given; of the latter, its video. What is said of a run
+    beside its own files (title, notes, video) is kept, for when its page is drawn again.
     """
+    from detect_tl.core.files import read_json, write_json
     from detect_tl.evaluation.describe import describe_run
     from detect_tl.evaluation.plots import read_curves, write_results
     from detect_tl.evaluation.report import VideoSection, write_report
 
     page = run.path / REPORT
     write_results(read_curves(run.metrics), run.path / "results.png")
-    video = None
+    told: dict[str, Any] = {"title": title, "notes": list(notes), "video": None}
     if predicted is not None and predicted.files[0].suffix == ".mp4":
-        video = VideoSection(
-            file=Path(os.path.relpath(predicted.files[0], run.path)).as_posix(),
-            poster=_middle_frame(predicted.files[0]),
-            fps=predicted.fps,
-            facts={"frames": str(predicted.frames), "source": predicted.source.name},
-        )
+        told["video"] = {
+            "file": Path(os.path.relpath(predicted.files[0], run.path)).as_posix(),
+            "fps": predicted.fps,
+            "facts": {"frames": str(predicted.frames), "source": predicted.source.name},
+        }
+    if any(told.values()):
+        write_json(run.path / _TOLD, told)
+    elif (run.path / _TOLD).is_file():
+        told = read_json(run.path / _TOLD)
+    shown = told["video"]
+    there = shown is not None and (run.path / shown["file"]).is_file()
     report = describe_run(
         run.path,
-        title=title,
-        notes=notes,
+        title=told["title"],
+        notes=told["notes"],
         pictures=pictures,
         export=exported.as_json() if exported else None,
-        video=video,
+        video=VideoSection(**shown, poster=_middle_frame(run.path / shown["file"]))
+        if there
+        else None,
     )
     write_report(report, page)
     return page

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from detect_tl import api
-from detect_tl.cli.options import PATH, device_option, reading_options, trust_option, verb
+from detect_tl.cli.options import (
+    PATH,
+    device_option,
+    measuring_options,
+    reading_options,
+    trust_option,
+    verb,
+)
 from detect_tl.cli.output import Output, Piece, Table, pass_output
 
 if TYPE_CHECKING:
@@ -29,21 +36,9 @@ _MOST_SETTINGS = 12
 @click.option(
     "--data", type=PATH, help="Annotations to compare on.  [default: those of the first run]"
 )
-@click.option(
-    "--split",
-    type=click.Choice(["train", "val", "test", "all"]),
-    help="Part of the data.  [default: val, or the only one]",
-)
+@measuring_options
 @reading_options
 @click.option("--out", type=PATH, help="New folder for comparison.html and comparison.json.")
-@click.option(
-    "--resamples",
-    type=click.IntRange(min=0),
-    default=1000,
-    show_default=True,
-    help="Of the paired bootstrap.",
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the bootstrap.")
 @device_option
 @trust_option
 @pass_output

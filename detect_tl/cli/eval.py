@@ -15,6 +15,7 @@ from detect_tl.cli.options import (
     PATH,
     device_option,
     imgsz_option,
+    measuring_options,
     reading_options,
     trust_option,
     verb,
@@ -32,11 +33,7 @@ from detect_tl.cli.output import Output, Piece, Table, pass_output
 )
 @click.argument("model")
 @click.argument("data", type=PATH, required=False)
-@click.option(
-    "--split",
-    type=click.Choice(["train", "val", "test", "all"]),
-    help="Part of the data; without splits, the whole.  [default: val, or the only one]",
-)
+@measuring_options
 @reading_options
 @imgsz_option
 @click.option(
@@ -53,14 +50,6 @@ from detect_tl.cli.output import Output, Piece, Table, pass_output
     show_default=True,
     help="What counts; both say the same.",
 )
-@click.option(
-    "--resamples",
-    type=click.IntRange(min=0),
-    default=1000,
-    show_default=True,
-    help="Of the bootstrap behind the intervals; of very many detections fewer are drawn.",
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the bootstrap.")
 @click.option(
     "--out",
     type=PATH,

@@ -138,6 +138,27 @@ def reading_options(function: F) -> F:
     return function
 
 
+def measuring_options(function: F) -> F:
+    """What is measured, and how often it is drawn again: `split`, `resamples` and `seed`."""
+    for option in (
+        click.option("--seed", type=int, default=0, show_default=True, help="Of the bootstrap."),
+        click.option(
+            "--resamples",
+            type=click.IntRange(min=0),
+            default=1000,
+            show_default=True,
+            help="Of the bootstrap behind the intervals; of very many detections fewer are drawn.",
+        ),
+        click.option(
+            "--split",
+            type=click.Choice(["train", "val", "test", "all"]),
+            help="Part of the data; without splits, the whole.  [default: val, or the only one]",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
 def writing_options(function: F) -> F:
     """How a dataset folder is written; the function gets `to`, `link` and `task`."""
     for option in (

@@ -165,6 +165,13 @@ def test_quickstart_walks_the_whole_line(
     assert [path.name for path in (tmp_path / "quickstart").iterdir()] == ["mine.txt"]
     assert all(Path(path).exists() for path in said["files"].values())
     assert said["files"]["video"].endswith(".mp4")
+    page = Path(said["files"]["report"])
+    before = page.read_text()
+    assert run("export", page.parent).exit_code == 0  # draws the page anew
+    for words in ("<video controls", "source src", "parity gate held"):
+        assert words in before
+        assert words in page.read_text()
+    assert page.read_text().count('class="card note"') == before.count('class="card note"')
     assert len(said["classes"]) >= 3
     assert said["fps"] > 0
 
