@@ -303,7 +303,7 @@ def test_what_is_no_run(run: Run, pictures: Path) -> None:
 def test_nothing_to_evaluate_on(run: Run, tmp_path: Path) -> None:
     model = tmp_path / "model.onnx"
     model.write_bytes(b"no model")
-    refused(run("eval", model), 2, "nothing to evaluate on", "DATA")
+    refused(run("eval", model), 2, "nothing to measure", "DATA")
 
 
 def test_split_that_is_not_there(run: Run, pictures: Path) -> None:
