@@ -29,7 +29,7 @@ _WARM_UP, _FEWEST = 2, 3  # calls that do not count, and at least so many that d
 
 # Two engines agree when each finds what the other clearly sees: a box of its class, not far from
 # its score and its place. Half precision moves both a little.
-_CLEAR, _SHOWN = 0.35, 0.2
+_CLEAR, AGREEMENT_CONFIDENCE = 0.35, 0.2
 _SCORE, _IOU = 0.1, 0.8
 
 
@@ -92,7 +92,7 @@ def fastest_backend(
             trials.append(Trial(backend=name, against=error.message))
             continue
         with closing(backend):
-            detector = Detector(backend, conf=_SHOWN, imgsz=imgsz, rect=rect)
+            detector = Detector(backend, conf=AGREEMENT_CONFIDENCE, imgsz=imgsz, rect=rect)
             trial, found = _tried(name, detector, image, right, SECONDS / len(names))
         trials.append(trial)
         right = found if right is None else right
