@@ -60,7 +60,8 @@ def benchmark(
     None: a validation picture of the run, else a photo that comes with Ultralytics. seconds: for
     each of an engine's settings. The other values are those of `detect_tl.runtime.benchmark`.
 
-    Raises UsageError where there is no picture, DataError for one that cannot be read, and what `predict` raises for a model.
+    Raises UsageError where there is no picture, DataError for one that cannot be read, and what
+    `predict` raises for a model.
     """
     from detect_tl.core.images import read_image
     from detect_tl.runtime.benchmark import benchmark as run
