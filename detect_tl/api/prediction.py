@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -21,8 +21,11 @@ def predict(
     source: str | Path,
     *,
     out: Path | None = None,
-    save: Collection[Literal["video", "images", "jsonl"]] | None = None,
+    save: Collection[str] | None = None,
     show: bool = False,
+    track: bool = False,
+    lines: Mapping[str, Sequence[float]] | None = None,
+    zones: Mapping[str, Sequence[float]] | None = None,
     conf: float | Mapping[str, float] | Literal["auto"] = 0.25,
     iou: float = 0.7,
     max_det: int = 300,
@@ -58,6 +61,9 @@ def predict(
         out=None if out is None else Path(out),
         save=save,
         show=show,
+        track=track,
+        lines=lines,
+        zones=zones,
         conf=least,
         iou=iou,
         max_det=max_det,

@@ -56,7 +56,7 @@ class SplitSizes(click.ParamType[tuple[float, ...]]):
 
 
 class Confidence(click.ParamType[float | str | dict[str, float]]):
-    """A confidence, or `auto`; where YAML gives a mapping, one for each class that it names."""
+    """A confidence, `auto`, or one for each class that is named: person=0.5,car=0.3."""
 
     name = "CONF"
 
@@ -67,7 +67,21 @@ class Confidence(click.ParamType[float | str | dict[str, float]]):
             return "auto"
         if isinstance(value, dict):
             return {str(name): self._number(each, param, ctx) for name, each in value.items()}
+        if "=" in str(value):
+            return self._of_classes(str(value), param, ctx)
         return self._number(value, param, ctx)
+
+    def _of_classes(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, float]:
+        each: dict[str, float] = {}
+        for part, name, number in _pairs(value):
+            if not (name and number):
+                self.fail(f"{part!r} is not of the form person=0.5", param, ctx)
+            if name in each:
+                self.fail(f"{name!r} is given twice", param, ctx)
+            each[name] = self._number(number, param, ctx)
+        return each
 
     def _number(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -75,10 +89,32 @@ class Confidence(click.ParamType[float | str | dict[str, float]]):
         try:
             number = float(value)
         except (TypeError, ValueError):
-            self.fail(f"{value!r} is neither a number nor auto", param, ctx)
+            self.fail(
+                f"{value!r} is neither a number, nor auto, nor of the form person=0.5", param, ctx
+            )
         if not 0 <= number <= 1:
             self.fail(f"{number:g} does not lie between 0 and 1", param, ctx)
         return number
+
+
+class Place(click.ParamType[tuple[str, tuple[float, ...]]]):
+    """A line or zone with a name and its points: door:0.1,0.5,0.9,0.5."""
+
+    def __init__(self, points: str) -> None:
+        self.name = f"NAME:{points}"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, tuple[float, ...]]:
+        if isinstance(value, tuple):
+            return value
+        name, _, points = str(value).rpartition(":")
+        if not name.strip():
+            self.fail(f"{value!r} is not of the form {self.name}", param, ctx)
+        try:
+            return name.strip(), tuple(float(part) for part in points.split(","))
+        except ValueError:
+            self.fail(f"{points!r} is not made of numbers with commas between them", param, ctx)
 
 
 class NewNames(click.ParamType[dict[str, str]]):

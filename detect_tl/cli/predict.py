@@ -8,14 +8,27 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from detect_tl import api
+from detect_tl import api, plugins
 from detect_tl.cli.options import PATH, device_option, imgsz_option, trust_option, verb
 from detect_tl.cli.output import Output, Piece, Table, pass_output
-from detect_tl.cli.params import CommaList, Confidence
+from detect_tl.cli.params import CommaList, Confidence, Place
 from detect_tl.core.files import unused_folder
+from detect_tl.core.words import counted
 
 if TYPE_CHECKING:
     from detect_tl.runtime.predict import PredictResult
+
+
+def _by_name(
+    ctx: click.Context,
+    parameter: click.Parameter,
+    value: tuple[tuple[str, tuple[float, ...]], ...],
+) -> dict[str, tuple[float, ...]]:
+    names = [name for name, _ in value]
+    for name in names:
+        if names.count(name) > 1:
+            raise click.BadParameter(f"{name!r} is given twice", ctx, parameter)
+    return dict(value)
 
 
 @verb(
@@ -24,6 +37,7 @@ if TYPE_CHECKING:
     detect-tl predict runs/mine video.mp4 --out detections
     detect-tl predict best.onnx "shots/*.jpg" --conf 0.5 --classes cat,dog
     detect-tl predict yolo11n 0 --show
+    detect-tl predict yolo11n street.mp4 --track --line gate:0,0.6,1,0.6 --classes person,car
     """,
 )
 @click.argument("model")
@@ -36,16 +50,38 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--save",
-    type=CommaList("KINDS", ("video", "images", "jsonl")),
-    help="What to write: video, images, jsonl.  [default: jsonl, and video or images]",
+    type=CommaList("KINDS"),
+    help=f"What to write: {', '.join(plugins.names('detect_tl.sinks'))}.  "
+    "[default: jsonl, and video or images]",
 )
 @click.option("--show", is_flag=True, help="Open a window; q ends the run.")
+@click.option(
+    "--track", is_flag=True, help="Follow objects and number them: videos, cameras and streams."
+)
+@click.option(
+    "--line",
+    "lines",
+    type=Place("x1,y1,x2,y2"),
+    multiple=True,
+    callback=_by_name,
+    help="Count who crosses this line, with --track; in is from its right to its left, seen from "
+    "its first point towards its second. Pixels or fractions; may be repeated.",
+)
+@click.option(
+    "--zone",
+    "zones",
+    type=Place("x1,y1,x2,y2,x3,y3,…"),
+    multiple=True,
+    callback=_by_name,
+    help="Count who stands inside these corners. Pixels or fractions; may be repeated.",
+)
 @click.option(
     "--conf",
     type=Confidence(),
     default=0.25,
     show_default=True,
-    help="Lowest score to keep; auto: the best one for every class, as training measured.",
+    help="Lowest score to keep, for all or by class (person=0.5,car=0.3); auto: the best one for "
+    "every class, as training measured.",
 )
 @click.option(
     "--iou",
@@ -92,6 +128,22 @@ def _describe(result: PredictResult) -> Iterator[Piece]:
         yield f"{finding.severity}: {finding}"
     rows = [(name, str(count)) for name, count in result.objects.items()]
     yield Table(("class", "detections"), rows, right=("detections",)) if rows else "nothing found"
+    if result.tracks is not None:
+        yield counted(result.tracks, "object") + " followed"
+    if result.counts is not None:
+        yield from _counted(result.counts)
     dropped = f", {result.stats.dropped} dropped to keep up" if result.stats.dropped else ""
     yield f"{result.frames} frames, {result.fps:.1f} frames/s{dropped}"
     yield from (f"written: {path}" for path in result.files)
+
+
+def _counted(counts: dict[str, Any]) -> Iterator[Piece]:
+    for name, line in counts["lines"].items():
+        rows = [(label, str(c["in"]), str(c["out"])) for label, c in line["classes"].items()]
+        rows.append(("all", str(line["in"]), str(line["out"])))
+        yield Table((name, "in", "out"), rows, right=("in", "out"))
+    for name, zone in counts["zones"].items():
+        heads = [head for head in ("mean", "max", "distinct") if head in zone]
+        every = [*zone["classes"].items(), ("all", zone)]
+        rows = [(label, *(f"{values[head]:g}" for head in heads)) for label, values in every]
+        yield Table((name, *heads), rows, right=heads)

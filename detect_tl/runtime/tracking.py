@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import count
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detect_tl.core.detections import NO_TRACK, Detections
 from detect_tl.runtime import kalman
+from detect_tl.runtime.frames import Frame
 from detect_tl.runtime.kalman import Floats
 
 LOWEST_SCORE = 0.1
@@ -188,6 +191,37 @@ class Tracker:
             older = old.seen - old.started > other.seen - other.started
             doubled.append(other if older else old)
         self._tracks = [track for track in self._tracks if track not in doubled]
+
+
+class Trackers:
+    """A tracker for each source of a run; their ids differ. least, fps: as for `Tracker`.
+
+    count: how many objects had an id.
+    """
+
+    def __init__(self, least: float | Sequence[float], fps: Fraction | None) -> None:
+        self._least, self._fps = least, None if fps is None else float(fps)
+        self._trackers: dict[tuple[Path | None, str], Tracker] = {}
+        self.count = 0
+
+    def __call__(self, frame: Frame, found: Detections) -> Detections:
+        """The detections of a frame with ids; the frames of a source come in order."""
+        source = frame.path, frame.name
+        if source not in self._trackers:
+            self._trackers[source] = Tracker(self._least, self._fps, self._numbers())
+        return self._trackers[source](frame.index, found)
+
+    def _numbers(self) -> Iterator[int]:
+        while True:
+            self.count += 1
+            yield self.count
+
+
+def lowered(least: float | Sequence[float]) -> float | list[float]:
+    """The scores from which a detector must answer for tracks to be carried on."""
+    if isinstance(least, float | int):
+        return min(least, LOWEST_SCORE)
+    return [min(each, LOWEST_SCORE) for each in least]
 
 
 def _overlaps(a: Floats, b: Floats) -> Floats:

@@ -125,7 +125,7 @@ class TestRefused:
         ("options", "kind", "told"),
         [
             ({"limit": 0}, UsageError, "limit is 0"),
-            ({"save": ["gif"]}, UsageError, "cannot save 'gif'"),
+            ({"save": ["gif"]}, UsageError, "unknown sink 'gif'"),
             ({"save": []}, UsageError, "nothing is to be saved"),
             ({"out": None, "save": ["jsonl"]}, UsageError, "no folder to save into"),
             ({"conf": 2}, UsageError, "conf is 2"),
