@@ -37,6 +37,7 @@ def _by_name(
     detect-tl predict runs/mine video.mp4 --out detections
     detect-tl predict best.onnx "shots/*.jpg" --conf 0.5 --classes cat,dog
     detect-tl predict yolo11n 0 --show
+    detect-tl predict runs/mine "aerial/*.jpg" --tiles 640 --save csv,images
     detect-tl predict yolo11n street.mp4 --track --line gate:0,0.6,1,0.6 --classes person,car
     """,
 )
@@ -74,6 +75,19 @@ def _by_name(
     multiple=True,
     callback=_by_name,
     help="Count who stands inside these corners. Pixels or fractions; may be repeated.",
+)
+@click.option(
+    "--tiles",
+    type=click.IntRange(min=32),
+    metavar="SIDE",
+    help="Look at tiles of this side in pixels too: small objects in large pictures.",
+)
+@click.option(
+    "--tile-overlap",
+    type=click.FloatRange(0, 0.9),
+    default=0.2,
+    show_default=True,
+    help="Share of its side that a tile has in common with the next.",
 )
 @click.option(
     "--conf",

@@ -12,18 +12,27 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from detect_tl.core.detections import Detections
+from detect_tl.core.images import Image
 from detect_tl.runtime.detector import Detector
 from detect_tl.runtime.frames import Frame, Source
 from detect_tl.runtime.mailbox import Channel
 
 Consume = Callable[[Frame, Detections], bool]
 """Uses one result; returns False when nobody wants any more."""
+
+
+class Finder(Protocol):
+    """Finds objects in pictures, as a `Detector` does; from several threads at once."""
+
+    def __call__(self, images: Sequence[Image]) -> list[Detections]: ...
+
 
 MOST_WORKERS = 8
 _LET_GO_SECONDS = 3.0
@@ -64,13 +73,13 @@ def share_cores(
 
 def run_pipeline(
     source: Source,
-    detector: Detector,
+    detector: Finder,
     consume: Consume,
     *,
     workers: int = 1,
     limit: int | None = None,
 ) -> PipelineStats:
-    """Run a detector over a source.
+    """Run a detector over a source; the stages of a plain `Detector` are timed one by one.
 
     source: read and closed by a thread of its own. Live, whoever is late gets the newest frame;
     otherwise all frames are used, in order.
@@ -133,7 +142,7 @@ class _PatientInterrupt:
 
 
 class _Run:
-    def __init__(self, source: Source, detector: Detector, workers: int, limit: int | None) -> None:
+    def __init__(self, source: Source, detector: Finder, workers: int, limit: int | None) -> None:
         live = source.info.live
         self._source, self._detector, self._limit = source, detector, limit
         self._workers = workers
@@ -226,10 +235,15 @@ class _Run:
 
     def _detect(self, frame: Frame) -> tuple[Frame, Detections]:
         moment = time.perf_counter()
-        batch, letterboxes = self._detector.prepare([frame.image])
+        detector = self._detector
+        if not isinstance(detector, Detector):
+            (found,) = detector([frame.image])
+            self._clock.add("detect", moment)
+            return frame, found
+        batch, letterboxes = detector.prepare([frame.image])
         moment = self._clock.add("prepare", moment)
-        outputs = self._detector.backend.infer(batch)
+        outputs = detector.backend.infer(batch)
         moment = self._clock.add("infer", moment)
-        (found,) = self._detector.read(outputs, letterboxes)
+        (found,) = detector.read(outputs, letterboxes)
         self._clock.add("postprocess", moment)
         return frame, found

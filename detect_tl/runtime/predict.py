@@ -23,6 +23,7 @@ from detect_tl.runtime.pipeline import PipelineStats, run_pipeline, share_cores
 from detect_tl.runtime.regions import lines_of, zones_of
 from detect_tl.runtime.sinks import Place, Sink, Write, load_sink, sink_names, window
 from detect_tl.runtime.sources import open_source
+from detect_tl.runtime.tiles import TiledDetector
 from detect_tl.runtime.tracking import Trackers, lowered
 
 COUNTS = "counts.csv"
@@ -85,6 +86,8 @@ def predict(
     track: bool = False,
     lines: Mapping[str, Sequence[float]] | None = None,
     zones: Mapping[str, Sequence[float]] | None = None,
+    tiles: int | None = None,
+    tile_overlap: float = 0.2,
     conf: float | Mapping[str, float] = 0.25,
     iou: float = 0.7,
     max_det: int = 300,
@@ -111,6 +114,8 @@ def predict(
     lines: to count who crosses them; name: x1, y1, x2, y2, in pixels or fractions of the picture.
     They need `track`; `LineCount` says what is in and what is out.
     zones: to count who is inside, where the lower edge of the box is; name: x1, y1, x2, y2, ….
+    tiles: look at tiles of this side in pixels too, which share `tile_overlap` of it with their
+    neighbours: for small objects in large pictures.
     classes: names or numbers to keep. limit: end after so many frames.
 
     A camera or stream runs until it is stopped by `limit`, the window or Ctrl-C, and what was
@@ -154,7 +159,8 @@ def predict(
                 detector.conf = lowered(least)
         trackers = Trackers(least, info.fps) if track else None
         counts = Counts(crossed, stayed_in, detector.spec.names, tracked=track)
-        job = _Job(frames, detector, workers, limit, progress or Silent(), guard, trackers, counts)
+        finder = detector if tiles is None else TiledDetector(detector, tiles, tile_overlap)
+        job = _Job(frames, finder, workers, limit, progress or Silent(), guard, trackers, counts)
         return job.run(out, wanted, show=show)
 
 
@@ -167,7 +173,7 @@ class _Job:
     """
 
     source: Source
-    detector: Detector
+    detector: Detector | TiledDetector
     workers: int
     limit: int | None
     progress: Progress
