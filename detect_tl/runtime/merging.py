@@ -1,11 +1,11 @@
 """One answer from several views of an image: tiles that overlap, and the whole picture.
 
-What several views show comes out once. A box that ends where its tile ends may be a part of an
-object: it goes where another view has the object in full, is joined with the part in the next
-tile, and stays as it is only where neither is there. Overlap is measured for parts by the share of
-the smaller box that lies in the larger (as in SAHI, Akyon et al. 2022), else by intersection over
-union, and always within a class. Boxes of one view never compete: that view's suppression has
-decided on them, and two objects close to each other stay two.
+A box that ends where its tile ends may be a part of an object. Parts that go on in the next tile
+are joined. Then the surest come first, and what lies over one of them is the same object and goes:
+by intersection over union for two boxes in full, and where one is a part, by the share of the
+smaller that lies in the larger (as in SAHI, Akyon et al. 2022). A part counts half as sure as a box
+in full. Classes never compete, nor do boxes of one view: its own suppression has decided on them,
+and two objects close to each other stay two.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ Kind = TypeVar("Kind", bound=np.generic)
 _SAME = 0.5
 """Intersection over union from which boxes of two views are one object. Lower than the threshold
 within a view: two looks at one object differ more than two objects are alike."""
-_PART = 0.6
-"""Share of a part that must lie in a box for it to be a part of that."""
+_INSIDE = 0.6
+"""Share of the smaller box in the larger, from which they are one object if one is a part."""
+_HALF = 0.5
+"""How sure a part is beside a box in full, and how alike in score parts must be to be joined."""
 _BESIDE = 0.5
 """Overlap of two parts along the border that cuts them, from which they are joined."""
 _NEAR = 0.01
@@ -65,6 +67,11 @@ class _Pieces:
     def __len__(self) -> int:
         return len(self.score)
 
+    @property
+    def is_part(self) -> NDArray[np.bool_]:
+        ends: NDArray[np.int64] = self.cut.sum(axis=1)
+        return ends > 0
+
     def where(self, keep: NDArray[Any]) -> _Pieces:
         """The rows that a boolean mask or an index array selects, in that order."""
         rows = np.arange(len(self))[keep].tolist()
@@ -93,12 +100,9 @@ def merge_views(
     views: Sequence[tuple[Tile, Detections]], size: Size, max_det: int = 300
 ) -> Detections:
     """Detections of tiles, each in pixels of its tile, as those of the image, best first."""
-    pieces = _placed(views, size)
-    whole = _distinct(pieces.where(pieces.cut.sum(axis=1) == 0))
-    parts = pieces.where(pieces.cut.sum(axis=1) > 0)
-    parts = parts.where(_inside(parts, whole).sum(axis=1) == 0)
-    parts = _largest(_joined(parts))
-    merged = _Pieces.together([whole, parts])
+    pieces = _joined(_placed(views, size))
+    sure = pieces.score * np.where(pieces.is_part, _HALF, 1)
+    merged = _distinct(pieces.where(np.argsort(-sure, kind="stable")))
     merged = merged.where(np.argsort(-merged.score, kind="stable")[:max_det])
     mask = _masks(merged, views, size) if views[0][1].mask is not None else None
     return Detections(merged.xyxy, merged.score, merged.class_id, mask)
@@ -142,43 +146,14 @@ def _placed(views: Sequence[tuple[Tile, Detections]], size: Size) -> _Pieces:
     return pieces.where(np.argsort(-pieces.score, kind="stable"))
 
 
-def _distinct(pieces: _Pieces) -> _Pieces:
-    """Whole objects, best first, each of them once."""
-    shared, areas = _shared(pieces, pieces), _areas(pieces)
-    union = areas[:, None] + areas[None] - shared
-    return _greedy(pieces, (shared > _SAME * union) & _rivals(pieces, pieces))
-
-
-def _largest(parts: _Pieces) -> _Pieces:
-    """Parts that lie in no larger one."""
-    parts = parts.where(np.argsort(-_areas(parts), kind="stable"))
-    return _greedy(parts, _inside(parts, parts).T)
-
-
-def _greedy(pieces: _Pieces, beats: NDArray[np.bool_]) -> _Pieces:
-    """Those that none of the survivors before them beats. beats: (n, n), row over column."""
-    alive = np.ones(len(pieces), np.bool_)
-    for row in range(len(pieces)):
-        if alive[row]:
-            alive[row + 1 :] &= ~beats[row, row + 1 :]
-    return pieces.where(alive)
-
-
-def _inside(parts: _Pieces, boxes: _Pieces) -> NDArray[np.bool_]:
-    """(parts, boxes) whether a part is one of an object of its class in another view."""
-    most = _shared(parts, boxes) > _PART * _areas(parts)[:, None]
-    inside: NDArray[np.bool_] = most & _rivals(parts, boxes)
-    return inside
-
-
-def _joined(parts: _Pieces) -> _Pieces:
+def _joined(pieces: _Pieces) -> _Pieces:
     """Parts that go on across the border of their tiles, as one with the box around them."""
-    group = np.arange(len(parts))
-    for a, b in _continued(parts):
+    group = np.arange(len(pieces))
+    for a, b in _continued(pieces):
         group[group == group[b]] = group[a]
-    joined = [parts.where(np.zeros(0, np.int64))]
-    for number in dict.fromkeys(group.tolist()):
-        some = parts.where(group == number)
+    joined = [pieces.where(np.zeros(0, np.int64))]
+    for number in np.unique(group):
+        some = pieces.where(group == number)
         around = np.concatenate([some.xyxy[:, :2].min(axis=0), some.xyxy[:, 2:].max(axis=0)])
         best = some.where(np.array([some.score.argmax()]))
         sources = [source for each in some.sources for source in each]
@@ -186,32 +161,45 @@ def _joined(parts: _Pieces) -> _Pieces:
     return _Pieces.together(joined)
 
 
-def _continued(parts: _Pieces) -> Iterator[tuple[int, int]]:
-    """Pairs of parts of which the one goes on where the other is cut."""
-    pairs = np.argwhere((_shared(parts, parts) > 0) & _rivals(parts, parts))
-    for a, b in pairs.tolist():
-        for axis in range(2):
-            # a is cut on its right (or below), and b on its left (or above).
-            if parts.cut[a, axis + 2] and parts.cut[b, axis]:
-                other = 1 - axis
-                low_a, high_a = parts.xyxy[a, other], parts.xyxy[a, other + 2]
-                low_b, high_b = parts.xyxy[b, other], parts.xyxy[b, other + 2]
-                shared = min(high_a, high_b) - max(low_a, low_b)
-                if shared > _BESIDE * (max(high_a, high_b) - min(low_a, low_b)):
-                    yield a, b
+def _continued(pieces: _Pieces) -> Iterator[tuple[int, int]]:
+    """Pairs of parts, about as sure, of which the one goes on where the other is cut."""
+    cut, score = pieces.cut, pieces.score
+    likely = (_shared(pieces) > 0) & _rivals(pieces) & (score[:, None] >= _HALF * score[None])
+    for axis in range(2):
+        # a is cut on its right (or below), and b on its left (or above).
+        for a, b in np.argwhere(likely & likely.T & cut[:, None, axis + 2] & cut[None, :, axis]):
+            along = pieces.xyxy[[a, b]][:, [1 - axis, 3 - axis]]
+            shared = along[:, 1].min() - along[:, 0].max()
+            if shared > _BESIDE * (along[:, 1].max() - along[:, 0].min()):
+                yield int(a), int(b)
 
 
-def _rivals(a: _Pieces, b: _Pieces) -> NDArray[np.bool_]:
-    """(a, b) whether two are of one class and of different views."""
-    same = a.class_id[:, None] == b.class_id[None]
-    rivals: NDArray[np.bool_] = same & (a.view[:, None] != b.view[None])
+def _distinct(pieces: _Pieces) -> _Pieces:
+    """Every object once. pieces: the surest first."""
+    shared, areas, part = _shared(pieces), _areas(pieces), pieces.is_part
+    union = areas[:, None] + areas[None] - shared
+    inside = shared > _INSIDE * np.minimum(areas[:, None], areas[None])
+    same = (shared > _SAME * union) | (inside & (part[:, None] | part[None]))
+    same &= _rivals(pieces)
+    alive = np.ones(len(pieces), np.bool_)
+    for row in range(len(pieces)):
+        if alive[row]:
+            alive[row + 1 :] &= ~same[row, row + 1 :]
+    return pieces.where(alive)
+
+
+def _rivals(pieces: _Pieces) -> NDArray[np.bool_]:
+    """(n, n) whether two are of one class and of different views."""
+    same = pieces.class_id[:, None] == pieces.class_id[None]
+    rivals: NDArray[np.bool_] = same & (pieces.view[:, None] != pieces.view[None])
     return rivals
 
 
-def _shared(a: _Pieces, b: _Pieces) -> NDArray[np.float32]:
-    """(a, b) areas of the intersections."""
-    low = np.maximum(a.xyxy[:, None, :2], b.xyxy[None, :, :2])
-    high = np.minimum(a.xyxy[:, None, 2:], b.xyxy[None, :, 2:])
+def _shared(pieces: _Pieces) -> NDArray[np.float32]:
+    """(n, n) areas of the intersections."""
+    xyxy = pieces.xyxy
+    low = np.maximum(xyxy[:, None, :2], xyxy[None, :, :2])
+    high = np.minimum(xyxy[:, None, 2:], xyxy[None, :, 2:])
     shared: NDArray[np.float32] = np.clip(high - low, 0, None).prod(axis=2)
     return shared
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import cv2
@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 
 from detect_tl.core.detections import Detections
 from detect_tl.core.errors import UsageError
-from detect_tl.core.geometry import Size
+from detect_tl.core.geometry import Box, Size, box_iou
 from detect_tl.core.images import Image
 from detect_tl.runtime.backends import load_backend
 from detect_tl.runtime.detector import Detector
@@ -162,6 +162,36 @@ class TestLaws:
         )
         views = [(Tile(0, 0, 200, 100), Detections.empty()), (tile, part)]
         assert merge_views(views, Size(200, 100)).xyxy.tolist() == [[80, 10, 100, 30]]
+
+    @settings(max_examples=60)
+    @given(seed=st.integers(0, 10_000))
+    def test_nothing_is_doubled_whatever_the_views_say(self, seed: int) -> None:
+        """A box of each class in every view, at random places with random scores."""
+        rng, size = np.random.default_rng(seed), Size(220, 160)
+        views = []
+        for tile in (Tile(0, 0, *size), *plan_tiles(size, SIDE, OVERLAP)):
+            area = np.array([tile.right - tile.left, tile.bottom - tile.top])
+            low = rng.integers(0, area - 20, (2, 2))
+            boxes = np.concatenate([low, np.minimum(low + rng.integers(20, 90, (2, 2)), area)], 1)
+            score = np.sort(rng.random(2).astype(np.float32))[::-1]
+            views.append((tile, Detections(boxes.astype(np.float32), score, rng.permutation(2))))
+        merged = merge_views(views, size)
+        assert 2 <= len(merged) <= 2 * len(views)
+        for class_id in range(2):
+            boxes = merged.xyxy[merged.class_id == class_id].astype(float)
+            assert len(boxes)
+            assert all(box_iou(Box(*a), Box(*b)) <= 0.5 for a, b in combinations(boxes, 2))
+
+    def test_the_surer_of_a_part_and_a_box_around_it_stays(self) -> None:
+        whole, tile = Tile(0, 0, 200, 100), Tile(0, 0, 100, 100)
+        part, full = [[70, 10, 100, 30]], [[70, 10, 120, 30]]
+        for part_score, full_score, stays in ((0.9, 0.5, full), (0.9, 0.3, part)):
+            views = [
+                (view, Detections(np.array(box, np.float32), np.array([score], np.float32), zero))
+                for view, box, score in ((whole, full, full_score), (tile, part, part_score))
+                for zero in [np.array([0])]
+            ]
+            assert merge_views(views, Size(200, 100)).xyxy.tolist() == stays
 
     def test_neighbours_in_one_view_stay_two(self) -> None:
         """Two people side by side, whose boxes overlap by more than two looks at one may differ."""
