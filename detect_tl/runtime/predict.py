@@ -24,7 +24,7 @@ from detect_tl.runtime.regions import lines_of, zones_of
 from detect_tl.runtime.sinks import Place, Sink, Write, load_sink, sink_names, window
 from detect_tl.runtime.sources import open_source
 from detect_tl.runtime.tiles import TiledDetector
-from detect_tl.runtime.tracking import Trackers, lowered
+from detect_tl.runtime.tracking import Tracker, lowered
 
 COUNTS = "counts.csv"
 
@@ -157,10 +157,10 @@ def predict(
             least = detector.conf
             if track:
                 detector.conf = lowered(least)
-        trackers = Trackers(least, info.fps) if track else None
+        tracker = Tracker(least, info.fps) if track else None
         counts = Counts(crossed, stayed_in, detector.spec.names, tracked=track)
         finder = detector if tiles is None else TiledDetector(detector, tiles, tile_overlap)
-        job = _Job(frames, finder, workers, limit, progress or Silent(), guard, trackers, counts)
+        job = _Job(frames, finder, workers, limit, progress or Silent(), guard, tracker, counts)
         return job.run(out, wanted, show=show)
 
 
@@ -178,7 +178,7 @@ class _Job:
     limit: int | None
     progress: Progress
     guard: ExitStack
-    trackers: Trackers | None
+    tracker: Tracker | None
     counts: Counts
     objects: Counter[int] = field(default_factory=Counter)
 
@@ -206,7 +206,7 @@ class _Job:
             objects={names[i]: n for i, n in sorted(self.objects.items())},
             files=() if out is None else tuple(out / name for name in place.files),
             findings=(*self.source.findings, *place.findings),
-            tracks=None if self.trackers is None else self.trackers.count,
+            tracks=None if self.tracker is None else self.tracker.count,
             counts=self.counts.as_json() if self.counts else None,
         )
 
@@ -218,8 +218,8 @@ class _Job:
         with self.progress.step(f"Detecting on {self.source.info.name}", total) as bar:
 
             def use(frame: Frame, found: Detections) -> bool:
-                if self.trackers is not None:
-                    found = self.trackers(frame, found)
+                if self.tracker is not None:
+                    found = self.tracker(frame.index, found)
                 self.counts.update(frame.size, found)
                 self.objects.update(found.class_id.tolist())
                 answers = [write(frame, found) for write in plain]

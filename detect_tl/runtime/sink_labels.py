@@ -74,8 +74,9 @@ class _Writer:
 
     def __call__(self, frame: Frame, found: Detections) -> bool:
         still = frame.path if self.place.source.kind == "images" else None
-        wanted = frame.name if still else picture_name(frame, self.place.source)
-        name = self._unused(PurePosixPath(wanted))
+        name = PurePosixPath(picture_name(frame, self.place.source))
+        if still:
+            name = self._unused(PurePosixPath(frame.name))
         path = self.images / name
         with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,24 +2,21 @@
 
 Objects are followed by where they should be next. Detections with a high score are matched with
 all tracks first, those with a low score then with the tracks that are left: an object that is
-half hidden has a low score, and keeps its id. supervision had this until 0.30; its trackers are a
-package of their own since, and this is all that is needed of it.
+half hidden has a low score, and keeps its id. supervision has no tracker any more (0.31); this is
+all that is needed of one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import count
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detect_tl.core.detections import NO_TRACK, Detections
 from detect_tl.runtime import kalman
-from detect_tl.runtime.frames import Frame
 from detect_tl.runtime.kalman import Floats
 
 LOWEST_SCORE = 0.1
@@ -53,22 +50,17 @@ class Tracker:
     least: scores must be above it to begin a track; one value, or one for each class. Detections
     below are kept where they carry on a track, and left out where they do not.
     fps: frames per second, from which follows how long a hidden object is remembered; 30 if None.
-    ids: where new ids come from; one iterator for several trackers makes them differ.
+    count: how many objects have had an id; they are numbered from 1.
 
     An object has an id from its second frame on, so that a flicker has none (those of the first
     frame have theirs at once). The class of a track may change: of similar classes, a detector
     often says now one and now the other.
     """
 
-    def __init__(
-        self,
-        least: float | Sequence[float],
-        fps: float | None = None,
-        ids: Iterator[int] | None = None,
-    ) -> None:
+    def __init__(self, least: float | Sequence[float], fps: float | Fraction | None = None) -> None:
         self._least = np.asarray(least, np.float32)
-        self._patience = max(round((fps or _USUAL_FPS) * _KEPT_SECONDS), 1)
-        self._ids = count(1) if ids is None else ids
+        self._patience = max(round(float(fps or _USUAL_FPS) * _KEPT_SECONDS), 1)
+        self.count = 0
         self._tracks: list[_Track] = []
         self._first: int | None = None
         self._last = 0
@@ -160,7 +152,7 @@ class Tracker:
         for (track, row), state in zip(pairs, states, strict=True):
             track.mean, track.covariance = state
             track.seen, track.lost = self._last, False
-            track.id = track.id or next(self._ids)
+            track.id = track.id or self._next_id()
             followed[row] = track
 
     def _begin(
@@ -170,9 +162,13 @@ class Tracker:
         for row, (mean, covariance) in zip(rows.tolist(), states, strict=True):
             track = _Track(mean, covariance, self._last, self._last)
             if self._last == self._first:
-                track.id = next(self._ids)
+                track.id = self._next_id()
             self._tracks.append(track)
             followed[row] = track
+
+    def _next_id(self) -> int:
+        self.count += 1
+        return self.count
 
     def _forget(self) -> None:
         """Let go of objects hidden for too long, and of the younger of two that are the same."""
@@ -191,30 +187,6 @@ class Tracker:
             older = old.seen - old.started > other.seen - other.started
             doubled.append(other if older else old)
         self._tracks = [track for track in self._tracks if track not in doubled]
-
-
-class Trackers:
-    """A tracker for each source of a run; their ids differ. least, fps: as for `Tracker`.
-
-    count: how many objects had an id.
-    """
-
-    def __init__(self, least: float | Sequence[float], fps: Fraction | None) -> None:
-        self._least, self._fps = least, None if fps is None else float(fps)
-        self._trackers: dict[tuple[Path | None, str], Tracker] = {}
-        self.count = 0
-
-    def __call__(self, frame: Frame, found: Detections) -> Detections:
-        """The detections of a frame with ids; the frames of a source come in order."""
-        source = frame.path, frame.name
-        if source not in self._trackers:
-            self._trackers[source] = Tracker(self._least, self._fps, self._numbers())
-        return self._trackers[source](frame.index, found)
-
-    def _numbers(self) -> Iterator[int]:
-        while True:
-            self.count += 1
-            yield self.count
 
 
 def lowered(least: float | Sequence[float]) -> float | list[float]:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from itertools import count
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -127,15 +126,6 @@ class TestHidden:
         score = np.array([0.4, 0.4], np.float32)
         found = Detections(boxes, score, np.array([0, 1]))
         assert Tracker([0.5, 0.3])(0, found).class_id.tolist() == [1]
-
-
-def test_several_trackers_may_share_their_ids() -> None:
-    ids = count(1)
-    first, second = Tracker(0.25, ids=ids), Tracker(0.25, ids=ids)
-    found = found_at(np.array([square(0)]))
-    assert ids_of(first(0, found)) == [1]
-    assert ids_of(second(0, found)) == [2]
-    assert ids_of(first(1, found)) == [1]
 
 
 def test_boxes_without_area_are_kept_without_an_id() -> None:
