@@ -11,7 +11,7 @@ import click
 from detect_tl import api
 from detect_tl.cli.options import PATH, device_option, imgsz_option, trust_option, verb
 from detect_tl.cli.output import Output, Piece, Table, pass_output
-from detect_tl.cli.params import CommaList, Confidence
+from detect_tl.cli.params import FRAME_SIZE, CommaList, Confidence
 from detect_tl.core.files import unused_folder
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     detect-tl predict runs/mine video.mp4 --out detections
     detect-tl predict best.onnx "shots/*.jpg" --conf 0.5 --classes cat,dog
     detect-tl predict yolo11n 0 --show
+    detect-tl predict yolo11n streams.txt --out cameras
+    ffmpeg -i in.avi -f rawvideo -pix_fmt bgr24 - | detect-tl predict yolo11n - --stdin-size 640x360
     """,
 )
 @click.argument("model")
@@ -73,18 +75,42 @@ if TYPE_CHECKING:
 )
 @device_option
 @click.option("--limit", type=click.IntRange(min=1), help="End after so many frames.")
+@click.option(
+    "--reconnect",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to try again when a stream is lost; 0: not at all.",
+)
+@click.option("--stdin-size", type=FRAME_SIZE, help="Size of the raw frames on standard input.")
+@click.option(
+    "--stdin-fps",
+    type=click.FloatRange(0, 1000, min_open=True),
+    default=25.0,
+    show_default=True,
+    help="Frames a second on standard input.",
+)
 @trust_option
 @pass_output
-def command(console: Output, model: str, source: str, **options: Any) -> None:
+@click.pass_context
+def command(
+    ctx: click.Context, /, console: Output, model: str, source: str, **options: Any
+) -> None:
     """Detect on images, videos, cameras and streams, without torch.
 
     MODEL is a run folder, a .pt or .onnx file, or the name of weights. SOURCE is an image, a
-    folder, a pattern in quotes, a video, a camera number, or a stream such as rtsp://…; a camera
-    or stream runs until Ctrl-C, --limit or the window ends it.
+    folder, a pattern in quotes, a video, a camera number, a stream such as rtsp://…, or - for raw
+    bgr24 frames on standard input; or a list of those, one a line, in a .txt file, which are all
+    read at once. A camera, stream or pipe runs until Ctrl-C, --limit or the window ends it, and
+    what it gave until then is kept; the frame age is the time from capture to output. Exit code 1
+    when one of several sources failed, or a full disk ended the run.
     """
     if options["out"] is None and not options["show"]:
         options["out"] = unused_folder(Path("predictions"))
-    console.show(api.predict(model, source, progress=console.progress, **options), _describe)
+    result = api.predict(model, source, progress=console.progress, **options)
+    console.show(result, _describe)
+    ctx.exit(1 if result.failed else 0)
 
 
 def _describe(result: PredictResult) -> Iterator[Piece]:
@@ -92,6 +118,11 @@ def _describe(result: PredictResult) -> Iterator[Piece]:
         yield f"{finding.severity}: {finding}"
     rows = [(name, str(count)) for name, count in result.objects.items()]
     yield Table(("class", "detections"), rows, right=("detections",)) if rows else "nothing found"
-    dropped = f", {result.stats.dropped} dropped to keep up" if result.stats.dropped else ""
-    yield f"{result.frames} frames, {result.fps:.1f} frames/s{dropped}"
+    yield from (f"{part.source.name}: {_pace(part)}" for part in result.parts)
+    yield _pace(result)
     yield from (f"written: {path}" for path in result.files)
+
+
+def _pace(result: PredictResult) -> str:
+    dropped = f", {result.stats.dropped} dropped to keep up" if result.stats.dropped else ""
+    return f"{result.frames} frames, {result.stats.pace}{dropped}"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -15,14 +16,20 @@ from detect_tl.core.errors import DetectTLError, UsageError, did_you_mean
 from detect_tl.core.files import atomic_folder, refuse_existing
 from detect_tl.core.findings import Finding
 from detect_tl.core.progress import Progress, Silent
+from detect_tl.core.screen import require_display
 from detect_tl.runtime.backends import load_backend
 from detect_tl.runtime.detector import Detector, class_ids
 from detect_tl.runtime.draw import draw_detections
 from detect_tl.runtime.encode import video_file
 from detect_tl.runtime.frames import Frame, Source, SourceInfo
+from detect_tl.runtime.mailbox import Turns
 from detect_tl.runtime.pipeline import PipelineStats, run_pipeline, share_cores
-from detect_tl.runtime.sinks import Write, json_lines, picture_folder, window
+from detect_tl.runtime.raw import RawFormat
+from detect_tl.runtime.several import Several, is_list, open_any, predict_each
+from detect_tl.runtime.sinks import INSTEAD_OF_WINDOW, Write, json_lines, picture_folder, window
 from detect_tl.runtime.sources import open_source
+from detect_tl.runtime.stopping import Stop, while_disk_lasts
+from detect_tl.runtime.stream import RECONNECT_SECONDS
 
 Output = Literal["video", "images", "jsonl"]
 OUTPUTS: tuple[Output, ...] = get_args(Output)
@@ -35,6 +42,7 @@ class PredictResult:
     source: what was read. frames: how many were used. objects: detections by class name.
     files: what was written: the video, the folder of pictures, the JSON lines; empty without `out`.
     findings: what was odd about the source, for example fewer frames than its header promises.
+    parts: of several sources, the result of each; the other values are those of all together.
     """
 
     source: SourceInfo
@@ -42,6 +50,7 @@ class PredictResult:
     objects: dict[str, int]
     files: tuple[Path, ...]
     findings: tuple[Finding, ...]
+    parts: tuple[PredictResult, ...] = ()
 
     @property
     def frames(self) -> int:
@@ -51,7 +60,13 @@ class PredictResult:
     def fps(self) -> float:
         return self.stats.fps
 
+    @property
+    def failed(self) -> bool:
+        """Whether a part of what was wanted is missing: a source of several, or the end of one."""
+        return any(finding.severity == "error" for finding in self.findings)
+
     def as_json(self) -> dict[str, Any]:
+        age = self.stats.age_ms
         return {
             "source": self.source.name,
             "kind": self.source.kind,
@@ -63,8 +78,10 @@ class PredictResult:
             "stage_ms": {name: round(ms, 2) for name, ms in self.stats.stage_ms.items()},
             "objects": self.objects,
             "files": [str(path) for path in self.files],
+            "frame_age_ms": age and {name: round(ms, 2) for name, ms in age.items()},
             "stopped": self.stats.stopped,
             "findings": [finding.as_json() for finding in self.findings],
+            "sources": [part.as_json() for part in self.parts],
         }
 
 
@@ -84,13 +101,17 @@ def predict(
     backend: str = "auto",
     device: str = "auto",
     limit: int | None = None,
+    pipe: RawFormat | None = None,
+    reconnect: float = RECONNECT_SECONDS,
     progress: Progress | None = None,
 ) -> PredictResult:
     """Detect on everything that `source` gives.
 
     model: an exported file, or a detector that is ready (it keeps its own settings and stays
     open; `conf` to `device` are for a file).
-    source: image, folder, pattern, video, camera number or stream address; see `open_source`.
+    source: image, folder, pattern, video, camera number, stream address, or "-" for a pipe; see
+    `open_source`, also for `pipe` and `reconnect`. Or a list of sources in a .txt file, see
+    `read_list`: all are read at the same time, and each has its own folder of results in `out`.
     out: folder for the results, which appears whole or not at all; nothing is written without it.
     conf: scores must be above it; one value, or one for each class by name.
     save: of "video", "images", "jsonl"; when None, JSON lines with a video for moving sources and
@@ -98,8 +119,9 @@ def predict(
     show: open a window; q, Esc or closing it ends the run.
     classes: names or numbers to keep. limit: end after so many frames.
 
-    A camera or stream runs until it is stopped by `limit`, the window or Ctrl-C, and what was
-    written until then is kept. Ctrl-C on anything else leaves nothing behind.
+    A camera, stream or pipe runs until it is stopped by `limit`, the window, Ctrl-C or SIGTERM, is
+    lost for good, or the disk is nearly full, and what was written until then is kept. Ctrl-C or
+    SIGTERM on anything else leaves nothing half-done behind.
 
     Raises UsageError when `out` is not empty or a setting is wrong, DataError when the source
     cannot be read, WeightsError when the model cannot, MachineError for a camera, a display or a
@@ -109,9 +131,13 @@ def predict(
         raise UsageError(f"limit is {limit}", hint="It must be 1 or more.")
     if out is not None:
         refuse_existing(out)
+    if show:
+        refuse_window(source)
+    progress = progress or Silent()
     with ExitStack() as stack:
         guard = stack.enter_context(ExitStack())
-        frames = open_source(source)
+        opened = partial(open_source, pipe=pipe, reconnect=reconnect, say=progress.say)
+        frames = open_any(source, opened, progress.say)
         guard.callback(frames.close)
         wanted = _outputs(save, frames.info, out)
         workers = 1
@@ -131,8 +157,49 @@ def predict(
                 imgsz=imgsz,
                 rect=rect,
             )
-        job = _Job(frames, detector, workers, limit, progress or Silent(), guard)
-        return job.run(out, wanted, show=show)
+        job = partial(
+            _Job,
+            detector=detector,
+            workers=workers,
+            turns=Turns(workers),
+            limit=limit,
+            progress=progress,
+        )
+        if isinstance(frames, Several):
+            guard.pop_all()
+            return _predict_several(frames, job, out, save, progress)
+        return job(frames, guard=guard).run(out, wanted, show=show)
+
+
+def refuse_window(source: str | Path) -> None:
+    """Raise UsageError when `source` is a list, and MachineError where there is no display."""
+    if is_list(source):
+        raise UsageError(
+            "one window cannot show several sources",
+            hint="Leave --show out; --out writes them all.",
+        )
+    require_display(INSTEAD_OF_WINDOW)
+
+
+def _predict_several(
+    several: Several,
+    job: Callable[..., _Job],
+    out: Path | None,
+    save: Collection[Output] | None,
+    progress: Progress,
+) -> PredictResult:
+    """Run a job for each source; all share the detector, and have folders of their own."""
+    names = several.named(_title)
+
+    def run(source: Source, stop: Stop) -> PredictResult:
+        own = None if out is None else out / names[source]
+        with ExitStack() as guard:
+            guard.callback(source.close)
+            wanted = _outputs(save, source.info, own)
+            mine = job(source, guard=guard, stop=stop)
+            return mine.run(own, wanted, show=False)
+
+    return predict_each(several, run, progress)
 
 
 @dataclass(slots=True)
@@ -140,14 +207,17 @@ class _Job:
     """One run, once everything it needs is open.
 
     guard: closes the source; let go when the pipeline takes the source over.
+    stop: the wish to end, when several jobs run at a time.
     """
 
     source: Source
     detector: Detector
     workers: int
+    turns: Turns
     limit: int | None
     progress: Progress
     guard: ExitStack
+    stop: Stop | None = None
 
     def run(self, out: Path | None, wanted: Sequence[Output], *, show: bool) -> PredictResult:
         objects: Counter[int] = Counter()
@@ -160,6 +230,8 @@ class _Job:
             if out is not None:
                 folder = stack.enter_context(atomic_folder(out))
                 stack.enter_context(_named_as(folder, out))
+                if self.source.info.endless:
+                    plain.append(while_disk_lasts(out, self.source.findings))
                 for kind in wanted:
                     name, writer = self._writer(kind, folder)
                     write = stack.enter_context(writer)
@@ -189,7 +261,8 @@ class _Job:
         total = self.source.info.frame_count
         if self.limit is not None:
             total = min(self.limit, total or self.limit)
-        with self.progress.step(f"Detecting on {self.source.info.name}", total) as bar:
+        text = f"Detecting on {self.source.info.name}"
+        with self.progress.step(text, total) as bar:
 
             def use(frame: Frame, found: Detections) -> bool:
                 answers = [write(frame, found) for write in plain]
@@ -199,9 +272,20 @@ class _Job:
                 bar.advance()
                 return all(answers)
 
+            def told(stats: PipelineStats) -> None:
+                if stats.age_ms is not None:
+                    bar.describe(f"{text}: {stats.pace}")
+
             self.guard.pop_all()
             return run_pipeline(
-                self.source, self.detector, use, workers=self.workers, limit=self.limit
+                self.source,
+                self.detector,
+                use,
+                workers=self.workers,
+                limit=self.limit,
+                stop=self.stop,
+                turns=self.turns,
+                told=told,
             )
 
 

@@ -24,6 +24,11 @@ from detect_tl.runtime.frames import Frame
 
 Write = Callable[[Frame, Detections], bool]
 
+INSTEAD_OF_WINDOW = (
+    "Leave --show out: --out writes files to look at, and `detect-tl serve MODEL` shows the "
+    "pictures in a browser, also one on another machine."
+)
+
 _WRITABLE = frozenset(".bmp .jpeg .jpg .png .tif .tiff .webp".split())
 
 
@@ -99,7 +104,7 @@ def window(title: str) -> Iterator[Write]:
             return False
         return cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) >= 1
 
-    with opened_window(title, "Leave --show out and look at the files that --out writes."):
+    with opened_window(title, INSTEAD_OF_WINDOW):
         yield write
 
 
