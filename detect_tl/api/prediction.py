@@ -51,8 +51,9 @@ def predict(
     """
     from detect_tl.core.files import refuse_existing
     from detect_tl.core.geometry import Size
-    from detect_tl.runtime.predict import predict as run, refuse_window
+    from detect_tl.runtime.predict import predict as run
     from detect_tl.runtime.raw import RawFormat
+    from detect_tl.runtime.several import refuse_window
 
     # Before an export is made for nothing.
     if out is not None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     detect-tl predict best.onnx "shots/*.jpg" --conf 0.5 --classes cat,dog
     detect-tl predict yolo11n 0 --show
     detect-tl predict yolo11n streams.txt --out cameras
-    ffmpeg -i in.avi -f rawvideo -pix_fmt bgr24 - | detect-tl predict yolo11n - --stdin-size 640x360
+    detect-tl predict yolo11n - --stdin-size 640x360
     """,
 )
 @click.argument("model")
@@ -101,10 +101,11 @@ def command(
 
     MODEL is a run folder, a .pt or .onnx file, or the name of weights. SOURCE is an image, a
     folder, a pattern in quotes, a video, a camera number, a stream such as rtsp://…, or - for raw
-    bgr24 frames on standard input; or a list of those, one a line, in a .txt file, which are all
-    read at once. A camera, stream or pipe runs until Ctrl-C, --limit or the window ends it, and
-    what it gave until then is kept; the frame age is the time from capture to output. Exit code 1
-    when one of several sources failed, or a full disk ended the run.
+    frames on standard input, as `ffmpeg … -f rawvideo -pix_fmt bgr24 -` gives them. A .txt file
+    names several of those, one a line, which are read at the same time. A camera, stream or pipe
+    runs until Ctrl-C, --limit or the window ends it, and what it gave until then is kept; the frame
+    age is the time from capture to output. Exit code 1 when one of several sources failed, or a
+    full disk ended the run.
     """
     if options["out"] is None and not options["show"]:
         options["out"] = unused_folder(Path("predictions"))

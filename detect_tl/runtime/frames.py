@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -57,6 +58,12 @@ class SourceInfo:
     frame_count: int | None = None
     live: bool = False
     endless: bool = False
+
+    @property
+    def title(self) -> str:
+        """A file name made from the name."""
+        name = Path(self.name).stem if self.kind == "video" else self.name.rpartition("://")[2]
+        return re.sub(r"[^\w.-]+", "-", name).strip("-.") or self.kind
 
 
 class Source(Protocol):

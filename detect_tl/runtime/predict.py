@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +15,6 @@ from detect_tl.core.errors import DetectTLError, UsageError, did_you_mean
 from detect_tl.core.files import atomic_folder, refuse_existing
 from detect_tl.core.findings import Finding
 from detect_tl.core.progress import Progress, Silent
-from detect_tl.core.screen import require_display
 from detect_tl.runtime.backends import load_backend
 from detect_tl.runtime.detector import Detector, class_ids
 from detect_tl.runtime.draw import draw_detections
@@ -25,8 +23,8 @@ from detect_tl.runtime.frames import Frame, Source, SourceInfo
 from detect_tl.runtime.mailbox import Turns
 from detect_tl.runtime.pipeline import PipelineStats, run_pipeline, share_cores
 from detect_tl.runtime.raw import RawFormat
-from detect_tl.runtime.several import Several, is_list, open_any, predict_each
-from detect_tl.runtime.sinks import INSTEAD_OF_WINDOW, Write, json_lines, picture_folder, window
+from detect_tl.runtime.several import Several, open_any, predict_each, refuse_window
+from detect_tl.runtime.sinks import Write, json_lines, picture_folder, window
 from detect_tl.runtime.sources import open_source
 from detect_tl.runtime.stopping import Stop, while_disk_lasts
 from detect_tl.runtime.stream import RECONNECT_SECONDS
@@ -139,7 +137,7 @@ def predict(
         opened = partial(open_source, pipe=pipe, reconnect=reconnect, say=progress.say)
         frames = open_any(source, opened, progress.say)
         guard.callback(frames.close)
-        wanted = _outputs(save, frames.info, out)
+        _outputs(save, frames.info, out)  # what is wrong with it is said before the model is loaded
         workers = 1
         if isinstance(model, Detector):
             detector = model
@@ -157,49 +155,18 @@ def predict(
                 imgsz=imgsz,
                 rect=rect,
             )
-        job = partial(
-            _Job,
-            detector=detector,
-            workers=workers,
-            turns=Turns(workers),
-            limit=limit,
-            progress=progress,
-        )
+        turns = Turns(workers)
+        guard.pop_all()
+
+        def run(each: Source, own: Path | None, stop: Stop | None = None) -> PredictResult:
+            with ExitStack() as guard:
+                guard.callback(each.close)
+                job = _Job(each, detector, workers, turns, limit, progress, guard, stop)
+                return job.run(own, _outputs(save, each.info, own), show=show)
+
         if isinstance(frames, Several):
-            guard.pop_all()
-            return _predict_several(frames, job, out, save, progress)
-        return job(frames, guard=guard).run(out, wanted, show=show)
-
-
-def refuse_window(source: str | Path) -> None:
-    """Raise UsageError when `source` is a list, and MachineError where there is no display."""
-    if is_list(source):
-        raise UsageError(
-            "one window cannot show several sources",
-            hint="Leave --show out; --out writes them all.",
-        )
-    require_display(INSTEAD_OF_WINDOW)
-
-
-def _predict_several(
-    several: Several,
-    job: Callable[..., _Job],
-    out: Path | None,
-    save: Collection[Output] | None,
-    progress: Progress,
-) -> PredictResult:
-    """Run a job for each source; all share the detector, and have folders of their own."""
-    names = several.named(_title)
-
-    def run(source: Source, stop: Stop) -> PredictResult:
-        own = None if out is None else out / names[source]
-        with ExitStack() as guard:
-            guard.callback(source.close)
-            wanted = _outputs(save, source.info, own)
-            mine = job(source, guard=guard, stop=stop)
-            return mine.run(own, wanted, show=False)
-
-    return predict_each(several, run, progress)
+            return predict_each(frames, run, out, progress)
+        return run(frames, out)
 
 
 @dataclass(slots=True)
@@ -249,7 +216,7 @@ class _Job:
     def _writer(self, kind: Output, folder: Path) -> tuple[str, AbstractContextManager[Write]]:
         info = self.source.info
         if kind == "video":
-            name = f"{_title(info)}.mp4"
+            name = f"{info.title}.mp4"
             return name, video_file(folder / name, info.fps)
         if kind == "images":
             return "images", picture_folder(folder / "images", stills=info.kind == "images")
@@ -328,9 +295,3 @@ def _outputs(
             "single images make no video", hint="Save them as images; a video needs a video."
         )
     return tuple(name for name in OUTPUTS if name in save)
-
-
-def _title(info: SourceInfo) -> str:
-    """A file name made from the name of a source."""
-    name = Path(info.name).stem if info.kind == "video" else info.name.rpartition("://")[2]
-    return re.sub(r"[^\w.-]+", "-", name).strip("-.") or info.kind

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from detect_tl.core.errors import DataError, DetectTLError
+from detect_tl.core.errors import DataError, DetectTLError, UsageError
 from detect_tl.core.findings import Finding
 from detect_tl.core.progress import Progress
+from detect_tl.core.screen import require_display
 from detect_tl.runtime.frames import Source, SourceInfo
 from detect_tl.runtime.pipeline import joined_stats
+from detect_tl.runtime.sinks import INSTEAD_OF_WINDOW
 from detect_tl.runtime.sources import STDIN, is_address
 from detect_tl.runtime.stopping import Stop, asked_by_signals
 from detect_tl.runtime.stream import hide_password
@@ -40,11 +43,11 @@ class Several:
             endless=any(source.info.endless for source in sources),
         )
 
-    def named(self, title: Callable[[SourceInfo], str]) -> dict[Source, str]:
-        """A name for each, numbered where one comes again: cam, cam-2, cam-3."""
+    def titles(self) -> dict[Source, str]:
+        """A file name for each, numbered where one comes again: cam, cam-2, cam-3."""
         names: dict[Source, str] = {}
         for source in self.sources:
-            name = candidate = title(source.info)
+            name = candidate = source.info.title
             taken = {other.casefold() for other in names.values()}
             for number in count(2):
                 if candidate.casefold() not in taken:
@@ -60,6 +63,16 @@ class Several:
 
 def is_list(source: str | Path) -> bool:
     return str(source).lower().endswith(LIST_SUFFIX) and not is_address(str(source))
+
+
+def refuse_window(source: str | Path) -> None:
+    """Raise UsageError when `source` is a list, and MachineError where there is no display."""
+    if is_list(source):
+        raise UsageError(
+            "one window cannot show several sources",
+            hint="Leave --show out; --out writes them all.",
+        )
+    require_display(INSTEAD_OF_WINDOW)
 
 
 def read_list(path: Path) -> list[str]:
@@ -155,18 +168,31 @@ def run_each(
 
 
 def predict_each(
-    several: Several, run: Callable[[Source, Stop], PredictResult], progress: Progress
+    several: Several,
+    run: Callable[[Source, Path | None, Stop], PredictResult],
+    out: Path | None,
+    progress: Progress,
 ) -> PredictResult:
-    """Predict on every source, see `run_each`, and add up what that gave."""
-    with progress.step(f"Detecting on {several.info.name}", len(several.sources)) as bar:
+    """Predict on every source, see `run_each`, and add up what that gave.
 
-        def advance(source: Source, stop: Stop) -> PredictResult:
+    out: each source has a folder of its own in it, which appears when that source has ended.
+    """
+    titles = several.titles()
+    with progress.step(f"Detecting on {several.info.name}", len(titles)) as bar:
+
+        def one(source: Source, stop: Stop) -> PredictResult:
             try:
-                return run(source, stop)
+                return run(source, None if out is None else out / titles[source], stop)
             finally:
                 bar.advance()
 
-        parts = run_each(several, advance, progress.say)
+        try:
+            parts = run_each(several, one, progress.say)
+        except BaseException:
+            if out is not None:
+                with suppress(OSError):  # raised where some folder is in it, or it was never made
+                    out.rmdir()
+            raise
     objects: Counter[str] = Counter()
     for part in parts:
         objects.update(part.objects)
@@ -182,7 +208,7 @@ def predict_each(
 
 
 def _failed(name: str, error: DetectTLError, say: Callable[[str], None]) -> Finding:
-    text = f"{name}: {error.message}"
+    text = error.message if name in error.message else f"{name}: {error.message}"
     say(text)
     return Finding("source.failed", "error", text)
 

@@ -34,6 +34,12 @@ _STEADY_SECONDS = 10.0
 
 _JPEG_FORMATS = frozenset(("mjpeg", "mpjpeg"))
 
+_WORDS = {
+    "Immediate exit requested": "no answer in time",
+    "Input/output error": "the connection broke off",
+}
+"""What FFmpeg says, and what it means by it here."""
+
 Say = Callable[[str], None]
 
 
@@ -161,7 +167,9 @@ def _connected(url: str) -> Decoding:
 
 def _in_words(error: Any) -> str:
     text = error if isinstance(error, str) else reason(error)
-    return text.replace("Immediate exit requested", "no answer in time")
+    for theirs, ours in _WORDS.items():
+        text = text.replace(theirs, ours)
+    return text
 
 
 def _since(moment: float) -> float:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import orjson
 import pytest
 
@@ -19,9 +20,12 @@ from detect_tl.runtime.pipeline import run_pipeline
 from detect_tl.runtime.predict import predict
 from detect_tl.runtime.several import Several, is_list, open_list, read_list, run_each
 from detect_tl.runtime.stopping import Stop
+from tests.runtime.conftest import picture
 from tests.runtime.servers import JpegCamera
 from tests.runtime.test_pipeline import Numbers, Reader, Used, detector_of
 from tests.runtime.videos import moving_square, read_video, write_video
+
+PNG = cv2.imencode(".png", picture(64, 64))[1].tobytes()
 
 
 def listed(path: Path, *lines: object) -> Path:
@@ -93,17 +97,17 @@ class Named(Numbers):
 class TestRunEach:
     def test_one_that_fails_does_not_stop_the_others(self) -> None:
         said: list[str] = []
-        several = Several("list", [Named(name, 3) for name in "abc"], [])
+        several = Several("list", [Named(name, 3) for name in ("yard", "gate", "hall")], [])
 
         def run(source: Named, stop: object) -> str:
-            if source.info.name == "b":
+            if source.info.name == "gate":
                 raise MachineError("the cable is out")
             return source.info.name
 
-        assert run_each(several, run, said.append) == ["a", "c"]
+        assert run_each(several, run, said.append) == ["yard", "hall"]
         (finding,) = several.findings
         assert (finding.code, finding.severity) == ("source.failed", "error")
-        assert said == [finding.message] == ["b: the cable is out"]
+        assert said == [finding.message] == ["gate: the cable is out"]
 
     def test_when_all_fail(self) -> None:
         def run(source: Named, stop: object) -> str:
@@ -189,6 +193,15 @@ def test_the_same_source_twice(detect_model: Path, tmp_path: Path) -> None:
 def test_when_none_can_be_opened(detect_model: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         predict(detect_model, listed(tmp_path / "s.txt", "a.mp4", "b.mp4"), out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_when_none_can_be_read(detect_model: Path, tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "damaged.png").write_bytes(PNG[:40])
+    with pytest.raises(DataError):
+        predict(detect_model, listed(tmp_path / "s.txt", "a", "b"), out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import cv2
@@ -15,7 +15,7 @@ from PIL import Image as Pil
 
 from detect_tl.core.errors import DataError, MachineError
 from detect_tl.core.geometry import Size
-from detect_tl.runtime import stream
+from detect_tl.runtime import camera, stream
 from detect_tl.runtime.frames import Source
 from detect_tl.runtime.sources import open_source
 from detect_tl.runtime.stream import hide_password
@@ -359,3 +359,40 @@ def test_a_camera_that_is_not_there(capfd: pytest.CaptureFixture[str]) -> None:
     assert caught.value.exit_code == 5
     assert "camera" in caught.value.hint.lower()
     assert capfd.readouterr().err == ""
+
+
+class TestCamera:
+    """A video file stands for the device behind OpenCV's camera; everything else is real."""
+
+    @pytest.fixture
+    def plugged(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Source:
+        path = write_video(tmp_path / "device.mp4", moving_square(6))
+        monkeypatch.setattr(camera, "_open", lambda _: cv2.VideoCapture(str(path)))
+        return open_source("0")
+
+    def test_pictures_until_it_is_unplugged(self, plugged: Source) -> None:
+        assert plugged.info.live
+        assert plugged.info.endless
+        assert plugged.info.size == Size(64, 64)
+        got = list(plugged)
+        plugged.close()
+        assert [frame.index for frame in got] == list(range(6))
+        assert got[0].time == 0
+        assert all(a.time < b.time for a, b in pairwise(got))
+        assert all(a.captured < b.captured for a, b in pairwise(got))
+        assert {frame.name for frame in got} == {"camera-0"}
+        (finding,) = plugged.findings
+        assert finding.code == "camera.lost"
+
+    def test_who_wants_no_more_waits_for_none(self, plugged: Source) -> None:
+        frames = iter(plugged)
+        next(frames)
+        plugged.stop()
+        assert list(frames) == []
+        plugged.close()
+        assert plugged.findings == []
+
+    def test_no_picture_at_all(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(camera, "_open", lambda _: cv2.VideoCapture(str(tmp_path / "none")))
+        with pytest.raises(MachineError, match="gives no picture"):
+            open_source("0")
