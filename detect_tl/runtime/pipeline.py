@@ -158,7 +158,7 @@ class _Run:
         self._inbox = Channel[Frame](room, newest=self._live)
         self._outbox = Channel[Future[tuple[Frame, Detections]]](room)
         self._clock, self._ages = _Clock(), Ages()
-        self._frames = 0
+        self._frames = self._missed = 0
         self._start = time.perf_counter()
 
     def drive(
@@ -216,7 +216,7 @@ class _Run:
             frames=frames,
             seconds=seconds,
             fps=frames / seconds if seconds else 0.0,
-            dropped=self._inbox.dropped,
+            dropped=self._inbox.dropped + self._missed,
             stage_ms=self._clock.per_frame(frames),
             age_ms=self._ages.as_ms() if self._live and frames else None,
             stopped=stopped,
@@ -227,13 +227,15 @@ class _Run:
         error: BaseException | None = None
         try:
             frames = iter(self._source)
-            count = 0
+            count, last = 0, -1
             while self._limit is None or count < self._limit:
                 moment = time.perf_counter()
                 frame = next(frames, None)
                 if frame is None:
                     break
                 self._clock.add("read", moment)
+                self._missed += frame.index - last - 1
+                last = frame.index
                 if not self._inbox.put(frame):
                     break
                 count += 1

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -20,6 +19,7 @@ from detect_tl.runtime.detector import Detector, class_ids
 from detect_tl.runtime.draw import draw_detections
 from detect_tl.runtime.encode import video_file
 from detect_tl.runtime.frames import Frame, Source, SourceInfo
+from detect_tl.runtime.fresh import kept_fresh
 from detect_tl.runtime.mailbox import Turns
 from detect_tl.runtime.pipeline import PipelineStats, run_pipeline, share_cores
 from detect_tl.runtime.raw import RawFormat
@@ -134,7 +134,10 @@ def predict(
     progress = progress or Silent()
     with ExitStack() as stack:
         guard = stack.enter_context(ExitStack())
-        opened = partial(open_source, pipe=pipe, reconnect=reconnect, say=progress.say)
+
+        def opened(name: str | Path) -> Source:
+            return kept_fresh(open_source(name, pipe=pipe, reconnect=reconnect, say=progress.say))
+
         frames = open_any(source, opened, progress.say)
         guard.callback(frames.close)
         _outputs(save, frames.info, out)  # what is wrong with it is said before the model is loaded
