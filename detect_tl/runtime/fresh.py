@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 from detect_tl.core.findings import Finding
 from detect_tl.runtime.frames import Frame, Source
@@ -16,7 +17,8 @@ class Fresh:
     """Reads a live source in a thread of its own, and keeps the newest frame.
 
     While a model is loaded, seconds of a stream would pile up in the buffers of the network, and
-    look new when they are read. So the reading begins at once.
+    look new when they are read. So the reading begins at once. Index and time are counted from the
+    first frame that is taken.
     """
 
     def __init__(self, source: Source) -> None:
@@ -30,7 +32,10 @@ class Fresh:
         return self._source.findings
 
     def __iter__(self) -> Iterator[Frame]:
-        return iter(self._slot)
+        first: Frame | None = None
+        for frame in self._slot:
+            first = first or frame
+            yield replace(frame, index=frame.index - first.index, time=frame.time - first.time)
 
     def stop(self) -> None:
         self._source.stop()

@@ -231,8 +231,7 @@ class _Job:
         total = self.source.info.frame_count
         if self.limit is not None:
             total = min(self.limit, total or self.limit)
-        text = f"Detecting on {self.source.info.name}"
-        with self.progress.step(text, total) as bar:
+        with self.progress.step(f"Detecting on {self.source.info.name}", total) as bar:
 
             def use(frame: Frame, found: Detections) -> bool:
                 answers = [write(frame, found) for write in plain]
@@ -244,7 +243,7 @@ class _Job:
 
             def told(stats: PipelineStats) -> None:
                 if stats.age_ms is not None:
-                    bar.describe(f"{text}: {stats.pace}")
+                    bar.describe(f"{stats.pace} on {self.source.info.name}")
 
             self.guard.pop_all()
             return run_pipeline(

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from detect_tl.core.detections import Detections
+from detect_tl.runtime.frames import Frame
 from detect_tl.runtime.fresh import Fresh, kept_fresh
 from detect_tl.runtime.pipeline import run_pipeline
-from tests.runtime.test_pipeline import Numbers, Reader, Used, detector_of
+from tests.runtime.test_pipeline import Numbers, Reader, detector_of
 
 
 @pytest.fixture(autouse=True)
@@ -22,9 +24,19 @@ def test_what_comes_before_it_is_asked_for_is_passed_over() -> None:
     fresh = Fresh(source)
     while source.given < 40:  # a model is loaded
         time.sleep(0.001)
-    stats = run_pipeline(fresh, detector_of(Reader()), used := Used(stop_at=80))
-    assert used.indices[0] >= 38
-    assert stats.frames + stats.dropped == 81  # nothing is dropped without being counted
+    used: list[Frame] = []
+
+    def consume(frame: Frame, found: Detections) -> bool:
+        used.append(frame)
+        return len(used) < 20
+
+    stats = run_pipeline(fresh, detector_of(Reader()), consume)
+    assert 0 <= used[0].index < 20
+    for frame in used:
+        level = int(frame.image[0, 0, 0])  # which says the number that the source gave it
+        assert level - frame.index == int(used[0].image[0, 0, 0]) - used[0].index >= 38
+        assert frame.time == pytest.approx(frame.index / 10)
+    assert stats.frames + stats.dropped >= used[-1].index + 1  # what is dropped is counted
     assert stats.age_ms is not None
     assert source.closed
 
@@ -33,7 +45,7 @@ def test_the_end_and_its_error_come_through() -> None:
     with pytest.raises(OSError, match="cable"):
         list(Fresh(Numbers(3, live=True, error=OSError("cable"))))
     fresh = Fresh(Numbers(3, live=True, pause=0.001))
-    assert [frame.index for frame in fresh][-1] == 2
+    assert [int(frame.image[0, 0, 0]) for frame in fresh][-1] == 2
     fresh.close()
 
 

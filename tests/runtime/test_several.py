@@ -155,7 +155,7 @@ def test_two_cameras_a_video_and_two_that_fail(
     assert result.objects["red"] == sum(part.objects.get("red", 0) for part in result.parts)
     assert video.stats.age_ms is None
     for part in (first, second):
-        assert part.frames + part.stats.dropped == 30
+        assert 0 < part.frames + part.stats.dropped <= 30
         assert part.stats.age_ms is not None
     assert result.frames == sum(part.frames for part in result.parts)
     assert result.source.kind == "several"
