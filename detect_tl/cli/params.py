@@ -208,6 +208,24 @@ class ImageSize(click.ParamType[tuple[int, int]]):
         return sides[0], sides[-1]
 
 
+class FrameSize(click.ParamType[tuple[int, int]]):
+    """Width and height in pixels, in the order in which FFmpeg says them: 1280x720."""
+
+    name = "WIDTHxHEIGHT"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        parts = str(value).lower().split("x") if not isinstance(value, list | tuple) else value
+        try:
+            width, height = (int(part) for part in parts)
+        except (TypeError, ValueError):
+            self.fail(f"{value!r} is not a size such as 1280x720", param, ctx)
+        if min(width, height) < 1:
+            self.fail(f"{value!r} has a side below 1", param, ctx)
+        return width, height
+
+
 class Layers(click.ParamType[str | tuple[int, ...]]):
     """What stays frozen: a name, a number of layers, or their numbers with commas between."""
 
@@ -223,6 +241,7 @@ class Layers(click.ParamType[str | tuple[int, ...]]):
 SPLIT = SplitFractions()
 LAYERS = Layers()
 IMGSZ = ImageSize()
+FRAME_SIZE = FrameSize()
 COLUMNS = ColumnNames()
 SPLIT_SIZES = SplitSizes()
 NEW_NAMES = NewNames()

@@ -23,6 +23,10 @@ MARGIN = 0.05
 """An object has changed sides once it is this share of its own size (the root of its area) away
 from the line: a box that trembles on the line counts nothing."""
 
+_SLACK = 1.0
+"""Pixels by which a line is longer at both ends: what moves along the border of the picture must
+not slip by for its numbers being rounded."""
+
 _REMEMBERED = 10_000
 """Objects that a line or zone remembers, those seen last; what was gone for so long is new."""
 
@@ -64,7 +68,7 @@ class LineCount:
             if before is None or (before[0] < 0) == (distance < 0):
                 continue
             crossing = before[1] + (place - before[1]) * before[0] / (before[0] - distance)
-            if 0 <= float((crossing - start) @ along) <= length**2:
+            if -_SLACK <= float((crossing - start) @ along) / length <= length + _SLACK:
                 which = self.entered if distance < 0 else self.left
                 which[int(found.class_id[row])] += 1
 
@@ -118,11 +122,11 @@ class Counts:
 
     def __init__(
         self,
-        lines: Sequence[Region],
-        zones: Sequence[Region],
-        names: Sequence[str],
+        lines: Sequence[Region] = (),
+        zones: Sequence[Region] = (),
+        names: Sequence[str] = (),
         *,
-        tracked: bool,
+        tracked: bool = False,
     ) -> None:
         self.lines = [LineCount(line) for line in lines]
         self.zones = [ZoneCount(zone) for zone in zones]

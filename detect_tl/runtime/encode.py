@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from fractions import Fraction
@@ -16,7 +15,7 @@ from detect_tl.core.errors import MachineError, UsageError
 from detect_tl.core.files import atomic_path, disk_errors
 from detect_tl.core.geometry import Size
 from detect_tl.core.images import Image
-from detect_tl.runtime.frames import Frame, SourceInfo
+from detect_tl.runtime.frames import Frame
 from detect_tl.runtime.sinks import Place, Sink, Write
 
 _TICKS = 90_000
@@ -132,13 +131,7 @@ def _open(place: Place) -> AbstractContextManager[Write]:
         raise UsageError(
             "single images make no video", hint="Save them as images; a video needs a video."
         )
-    return video_file(place.file(f"{_title(place.source)}.mp4"), place.source.fps)
-
-
-def _title(info: SourceInfo) -> str:
-    """A file name made from the name of a source."""
-    name = Path(info.name).stem if info.kind == "video" else info.name.rpartition("://")[2]
-    return re.sub(r"[^\w.-]+", "-", name).strip("-.") or info.kind
+    return video_file(place.file(f"{place.source.title}.mp4"), place.source.fps)
 
 
 VIDEO = Sink("H.264 in mp4 with boxes, which a browser plays", _open, drawn=True)

@@ -19,12 +19,18 @@ from detect_tl.runtime.counts import Counts
 from detect_tl.runtime.detector import Detector, class_ids
 from detect_tl.runtime.draw import draw_counts, draw_detections
 from detect_tl.runtime.frames import Frame, Source, SourceInfo
+from detect_tl.runtime.fresh import kept_fresh
+from detect_tl.runtime.mailbox import Turns
 from detect_tl.runtime.pipeline import PipelineStats, run_pipeline, share_cores
+from detect_tl.runtime.raw import RawFormat
 from detect_tl.runtime.regions import lines_of, zones_of
-from detect_tl.runtime.sinks import Place, Sink, Write, load_sink, sink_names, window
+from detect_tl.runtime.several import Several, open_any, predict_each, refuse_window
+from detect_tl.runtime.sinks import Place, Sink, Write, chosen_sinks, window
 from detect_tl.runtime.sources import open_source
+from detect_tl.runtime.stopping import Stop, while_disk_lasts
+from detect_tl.runtime.stream import RECONNECT_SECONDS
 from detect_tl.runtime.tiles import TiledDetector
-from detect_tl.runtime.tracking import Tracker, lowered
+from detect_tl.runtime.tracking import Tracker, check_followed, lowered
 
 COUNTS = "counts.csv"
 
@@ -39,6 +45,8 @@ class PredictResult:
     files: what was written: the video, the folder of pictures, the JSON lines; empty without `out`.
     findings: what was odd about the source, for example fewer frames than its header promises, and
     what sinks had to say.
+    parts: of several sources, the result of each; the other values are those of all together, and
+    counts are in the parts alone.
     """
 
     source: SourceInfo
@@ -48,6 +56,7 @@ class PredictResult:
     findings: tuple[Finding, ...]
     tracks: int | None = None
     counts: dict[str, Any] | None = None
+    parts: tuple[PredictResult, ...] = ()
 
     @property
     def frames(self) -> int:
@@ -57,7 +66,13 @@ class PredictResult:
     def fps(self) -> float:
         return self.stats.fps
 
+    @property
+    def failed(self) -> bool:
+        """Whether a part of what was wanted is missing: a source of several, or the end of one."""
+        return any(finding.severity == "error" for finding in self.findings)
+
     def as_json(self) -> dict[str, Any]:
+        age = self.stats.age_ms
         return {
             "source": self.source.name,
             "kind": self.source.kind,
@@ -71,8 +86,10 @@ class PredictResult:
             "tracks": self.tracks,
             "counts": self.counts,
             "files": [str(path) for path in self.files],
+            "frame_age_ms": age and {name: round(ms, 2) for name, ms in age.items()},
             "stopped": self.stats.stopped,
             "findings": [finding.as_json() for finding in self.findings],
+            "sources": [part.as_json() for part in self.parts],
         }
 
 
@@ -97,13 +114,17 @@ def predict(
     backend: str = "auto",
     device: str = "auto",
     limit: int | None = None,
+    pipe: RawFormat | None = None,
+    reconnect: float = RECONNECT_SECONDS,
     progress: Progress | None = None,
 ) -> PredictResult:
     """Detect on everything that `source` gives.
 
     model: an exported file, or a detector that is ready (it keeps its own settings and stays
     open; `conf` to `device` are for a file).
-    source: image, folder, pattern, video, camera number or stream address; see `open_source`.
+    source: image, folder, pattern, video, camera number, stream address, or "-" for a pipe; see
+    `open_source`, also for `pipe` and `reconnect`. Or a list of sources in a .txt file, see
+    `read_list`: all are read at the same time, and each has its own folder of results in `out`.
     out: folder for the results, which appears whole or not at all; nothing is written without it.
     conf: scores must be above it; one value, or one for each class by name.
     save: names of sinks: "video", "images", "jsonl", "csv", "crops", "yolo", "labelme" and those of
@@ -114,12 +135,12 @@ def predict(
     lines: to count who crosses them; name: x1, y1, x2, y2, in pixels or fractions of the picture.
     They need `track`; `LineCount` says what is in and what is out.
     zones: to count who is inside, where the lower edge of the box is; name: x1, y1, x2, y2, ….
-    tiles: look at tiles of this side in pixels too, which share `tile_overlap` of it with their
-    neighbours: for small objects in large pictures.
+    tiles: side in pixels; look at tiles too, which share `tile_overlap` of it with the next.
     classes: names or numbers to keep. limit: end after so many frames.
 
-    A camera or stream runs until it is stopped by `limit`, the window or Ctrl-C, and what was
-    written until then is kept. Ctrl-C on anything else leaves nothing behind.
+    A camera, stream or pipe runs until it is stopped by `limit`, the window, Ctrl-C or SIGTERM, is
+    lost for good, or the disk is nearly full, and what was written until then is kept. Ctrl-C or
+    SIGTERM on anything else leaves nothing half-done behind.
 
     Raises UsageError when `out` is not empty or a setting is wrong, DataError when the source
     cannot be read, WeightsError when the model cannot, MachineError for a camera, a display or a
@@ -130,13 +151,20 @@ def predict(
     if out is not None:
         refuse_existing(out)
     crossed, stayed_in = lines_of(lines or {}), zones_of(zones or {})
+    if show:
+        refuse_window(source)
+    progress = progress or Silent()
     with ExitStack() as stack:
         guard = stack.enter_context(ExitStack())
-        frames = open_source(source)
+
+        def opened(name: str | Path) -> Source:
+            return kept_fresh(open_source(name, pipe=pipe, reconnect=reconnect, say=progress.say))
+
+        frames = open_any(source, opened, progress.say)
         guard.callback(frames.close)
         info = frames.info
-        _check_tracking(info, track=track, lines=bool(crossed))
-        wanted = _sinks(save, info, out)
+        check_followed(info, track=track, lines=bool(crossed))
+        chosen_sinks(save, info, out)  # what is wrong with it is said before the model is loaded
         workers = 1
         if isinstance(model, Detector):
             detector = model
@@ -157,11 +185,22 @@ def predict(
             least = detector.conf
             if track:
                 detector.conf = lowered(least)
-        tracker = Tracker(least, info.fps) if track else None
-        counts = Counts(crossed, stayed_in, detector.spec.names, tracked=track)
         finder = detector if tiles is None else TiledDetector(detector, tiles, tile_overlap)
-        job = _Job(frames, finder, workers, limit, progress or Silent(), guard, tracker, counts)
-        return job.run(out, wanted, show=show)
+        turns = Turns(workers)
+        guard.pop_all()
+
+        def run(each: Source, own: Path | None, stop: Stop | None = None) -> PredictResult:
+            with ExitStack() as guard:
+                guard.callback(each.close)
+                check_followed(each.info, track=track, lines=bool(crossed))
+                job = _Job(each, finder, workers, turns, limit, progress, guard, stop)
+                job.tracker = Tracker(least, each.info.fps) if track else None
+                job.counts = Counts(crossed, stayed_in, finder.spec.names, tracked=track)
+                return job.run(own, chosen_sinks(save, each.info, own), show=show)
+
+        if isinstance(frames, Several):
+            return predict_each(frames, run, out, progress)
+        return run(frames, out)
 
 
 @dataclass(slots=True)
@@ -169,17 +208,19 @@ class _Job:
     """One run, once everything it needs is open.
 
     guard: closes the source; let go when the pipeline takes the source over.
-    objects: detections by class id.
+    stop: the wish to end, when several jobs run at a time. objects: detections by class id.
     """
 
     source: Source
     detector: Detector | TiledDetector
     workers: int
+    turns: Turns
     limit: int | None
     progress: Progress
     guard: ExitStack
-    tracker: Tracker | None
-    counts: Counts
+    stop: Stop | None = None
+    tracker: Tracker | None = None
+    counts: Counts = field(default_factory=Counts)
     objects: Counter[int] = field(default_factory=Counter)
 
     def run(self, out: Path | None, sinks: Sequence[Sink], *, show: bool) -> PredictResult:
@@ -193,6 +234,8 @@ class _Job:
             if out is not None and (self.counts or any(sink.files for sink in sinks)):
                 folder = stack.enter_context(atomic_folder(out))
                 stack.enter_context(_named_as(folder, out))
+                if info.endless:
+                    plain.append(while_disk_lasts(out, self.source.findings))
             place = Place(folder=folder, source=info, names=names)
             for sink in sinks:
                 write = stack.enter_context(sink.open(place))
@@ -230,9 +273,20 @@ class _Job:
                 bar.advance()
                 return all(answers)
 
+            def told(stats: PipelineStats) -> None:
+                if stats.age_ms is not None:
+                    bar.describe(f"{stats.pace} on {self.source.info.name}")
+
             self.guard.pop_all()
             return run_pipeline(
-                self.source, self.detector, use, workers=self.workers, limit=self.limit
+                self.source,
+                self.detector,
+                use,
+                workers=self.workers,
+                limit=self.limit,
+                stop=self.stop,
+                turns=self.turns,
+                told=told,
             )
 
 
@@ -244,28 +298,3 @@ def _named_as(scratch: Path, out: Path) -> Iterator[None]:
     except DetectTLError as error:
         error.message = error.message.replace(str(scratch), str(out))
         raise
-
-
-def _sinks(save: Collection[str] | None, info: SourceInfo, out: Path | None) -> list[Sink]:
-    if save is None:
-        if out is None:
-            return []
-        save = ("images", "jsonl") if info.kind == "images" else ("video", "jsonl")
-    if not save:
-        raise UsageError("nothing is to be saved", hint=f"Choose of: {', '.join(sink_names())}.")
-    sinks = [load_sink(name) for name in dict.fromkeys(save)]
-    if out is None and any(sink.files for sink in sinks):
-        raise UsageError("there is no folder to save into", hint="Name one with --out.")
-    return sinks
-
-
-def _check_tracking(info: SourceInfo, *, track: bool, lines: bool) -> None:
-    if track and info.kind == "images":
-        raise UsageError(
-            "separate images have no objects to follow",
-            hint="--track is for videos, cameras and streams.",
-        )
-    if lines and not track:
-        raise UsageError(
-            "crossings are counted of objects that are followed", hint="Add --track to --line."
-        )

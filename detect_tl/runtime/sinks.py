@@ -7,7 +7,7 @@ not at all when it ends with an error.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from detect_tl import plugins
 from detect_tl.core.detections import NO_TRACK, Detections
+from detect_tl.core.errors import UsageError
 from detect_tl.core.files import atomic_path, disk_errors
 from detect_tl.core.findings import Finding
 from detect_tl.core.images import write_image
@@ -26,6 +27,11 @@ from detect_tl.core.screen import STOP_KEYS, opened_window
 from detect_tl.runtime.frames import Frame, SourceInfo
 
 Write = Callable[[Frame, Detections], bool]
+
+INSTEAD_OF_WINDOW = (
+    "Leave --show out: --out writes files to look at, and `detect-tl serve MODEL` shows the "
+    "pictures in a browser, also one on another machine."
+)
 
 _WRITABLE = frozenset(".bmp .jpeg .jpg .png .tif .tiff .webp".split())
 
@@ -81,6 +87,20 @@ def sink_names() -> list[str]:
 def load_sink(name: str) -> Sink:
     """Load one sink by name; raise UsageError with a suggestion when there is none."""
     return plugins.load_as("detect_tl.sinks", name, Sink)
+
+
+def chosen_sinks(save: Collection[str] | None, info: SourceInfo, out: Path | None) -> list[Sink]:
+    """The sinks that a user names, or the usual ones; raise UsageError for what cannot be."""
+    if save is None:
+        if out is None:
+            return []
+        save = ("images", "jsonl") if info.kind == "images" else ("video", "jsonl")
+    if not save:
+        raise UsageError("nothing is to be saved", hint=f"Choose of: {', '.join(sink_names())}.")
+    sinks = [load_sink(name) for name in dict.fromkeys(save)]
+    if out is None and any(sink.files for sink in sinks):
+        raise UsageError("there is no folder to save into", hint="Name one with --out.")
+    return sinks
 
 
 def picture_name(frame: Frame, source: SourceInfo) -> str:
@@ -166,7 +186,7 @@ def window(title: str) -> Iterator[Write]:
             return False
         return cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) >= 1
 
-    with opened_window(title, "Leave --show out and look at the files that --out writes."):
+    with opened_window(title, INSTEAD_OF_WINDOW):
         yield write
 
 

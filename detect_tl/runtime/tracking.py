@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detect_tl.core.detections import NO_TRACK, Detections
+from detect_tl.core.errors import UsageError
 from detect_tl.runtime import kalman
+from detect_tl.runtime.frames import SourceInfo
 from detect_tl.runtime.kalman import Floats
 
 LOWEST_SCORE = 0.1
@@ -187,6 +189,19 @@ class Tracker:
             older = old.seen - old.started > other.seen - other.started
             doubled.append(other if older else old)
         self._tracks = [track for track in self._tracks if track not in doubled]
+
+
+def check_followed(info: SourceInfo, *, track: bool, lines: bool) -> None:
+    """Raise UsageError for tracks in separate images, and for lines without tracks."""
+    if track and info.kind == "images":
+        raise UsageError(
+            "separate images have no objects to follow",
+            hint="--track is for videos, cameras and streams.",
+        )
+    if lines and not track:
+        raise UsageError(
+            "crossings are counted of objects that are followed", hint="Add --track to --line."
+        )
 
 
 def lowered(least: float | Sequence[float]) -> float | list[float]:

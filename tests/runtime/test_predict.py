@@ -242,6 +242,16 @@ def test_ctrl_c_on_a_file_leaves_nothing_behind(detect_model: Path, tmp_path: Pa
     assert [p.name for p in tmp_path.iterdir()] == ["long.mp4"]
 
 
+def test_a_video_of_changing_rate_keeps_its_times(detect_model: Path, tmp_path: Path) -> None:
+    times = [0.0, 0.1, 0.13, 0.6, 1.0, 1.02, 2.5]
+    video = write_video(tmp_path / "v.mkv", moving_square(7), times=times)
+    result = predict(detect_model, video, out=tmp_path / "out")
+    assert [document["time"] for document in documents(result)] == pytest.approx(times)
+    with av.open(str(result.files[0])) as written:
+        assert [frame.time for frame in written.decode(video=0)] == pytest.approx(times)
+    assert result.findings == ()
+
+
 def test_people(shared: Path, detect_model: Path) -> None:
     """All 302 frames of a real 1080p video come through."""
     result = predict(detect_model, shared / "data" / "video_people" / "people.mp4")
