@@ -61,6 +61,17 @@ class TestLines:
         (line,) = lines_of({"door": (100, 0, 100, 40)})
         assert crossings(LineCount(line), [(80, 80), (120, 80), (120, 20)]) == (0, 0)
 
+    @pytest.mark.parametrize(
+        ("top", "bottom", "before", "after"),
+        [(73.0, 21.1, 5.6, 40.2), (142.2, 186.4, 177.0, 203.1), (13.2, 168.3, 156.2, 181.5)],
+    )
+    def test_along_the_border_of_the_picture_is_across(
+        self, top: float, bottom: float, before: float, after: float
+    ) -> None:
+        """The crossing is at the very end of the line, and beyond it by rounding."""
+        (line,) = lines_of({"door": (top, 0, bottom, 100)})
+        assert sum(crossings(LineCount(line), [(before, 100), (after, 100)])) == 1
+
     def test_hidden_while_it_crosses(self) -> None:
         line = upright()
         line.update(SIZE, standing_at((80, 50)))
