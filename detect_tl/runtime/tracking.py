@@ -212,11 +212,15 @@ def lowered(least: float | Sequence[float]) -> float | list[float]:
 
 
 def _overlaps(a: Floats, b: Floats) -> Floats:
-    """(n, m) intersection over union of (n, 4) with (m, 4) boxes, xyxy, none of them empty."""
+    """(n, m) intersection over union of (n, 4) with (m, 4) boxes, xyxy.
+
+    A box that was expected may have shrunk to nothing, or beyond: it overlaps none.
+    """
     sides = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
     shared = np.clip(sides, 0, None).prod(axis=2)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (a, b)]
-    overlaps: Floats = shared / (areas[0][:, None] + areas[1][None] - shared)
+    areas = [np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(axis=1) for boxes in (a, b)]
+    union = areas[0][:, None] + areas[1][None] - shared
+    overlaps: Floats = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
     return overlaps
 
 

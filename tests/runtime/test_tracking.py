@@ -128,6 +128,24 @@ class TestHidden:
         assert Tracker([0.5, 0.3])(0, found).class_id.tolist() == [1]
 
 
+@settings(max_examples=30)
+@given(seed=st.integers(0, 10_000))
+def test_whatever_comes_nothing_breaks(seed: int) -> None:
+    """Boxes that shrink, jump and vanish, and frames that are missing."""
+    rng = np.random.default_rng(seed)
+    tracker, index = Tracker(0.25, 30), 0
+    corner, sides = rng.uniform(0, 500, (6, 2)), rng.uniform(1, 300, (6, 2))
+    for _ in range(25):
+        index += int(rng.choice([1, 1, 1, 7, 60]))
+        sides = np.maximum(sides * rng.uniform(0.4, 1.2, (6, 2)), 0.01)
+        corner = corner + rng.normal(0, 10, (6, 2))
+        seen = rng.random(6) > 0.3
+        boxes = np.concatenate([corner, corner + sides], axis=1)[seen]
+        found = tracker(index, found_at(boxes, rng.random(len(boxes)).astype(np.float32)))
+        assert np.isfinite(found.xyxy).all()
+        assert max(ids_of(found), default=0) <= tracker.count
+
+
 def test_boxes_without_area_are_kept_without_an_id() -> None:
     tracker = Tracker(0.25)
     found = found_at(np.array([[5, 5, 5, 9], square(0)]))
