@@ -117,3 +117,29 @@ def test_what_cannot_be(model: Path, video: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="'door' leaves the picture, which is 64x64"):
         predict(model, video, track=True, lines={"door": (0, 0, 65, 1)}, out=tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "squares.mp4"]
+
+
+def test_several_sources_are_counted_each_for_itself(
+    model: Path, video: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "list.txt").write_text(f"{video.name}\n{video.name}\n")
+    alone = predict(model, video, conf=0.8, track=True, lines={"door": (36, 0, 36, 64)})
+    both = predict(
+        model,
+        tmp_path / "list.txt",
+        conf=0.8,
+        track=True,
+        lines={"door": (36, 0, 36, 64)},
+        out=tmp_path / "out",
+        save=["csv"],
+    )
+    assert [part.counts for part in both.parts] == [alone.counts] * 2
+    assert [part.tracks for part in both.parts] == [3, 3]
+    assert both.tracks == 6
+    assert both.counts is None
+    assert both.objects == {"red": 64, "green": 20}
+    names = [path.relative_to(tmp_path / "out").as_posix() for path in both.files]
+    assert names == [
+        "squares/detections.csv", "squares/counts.csv",
+        "squares-2/detections.csv", "squares-2/counts.csv",
+    ]  # fmt: skip
