@@ -58,6 +58,9 @@ class Camera:
             image = np.zeros((SIZE.height, SIZE.width, 3), np.uint8)
             yield Frame(image, index, index / self._fps, "simulated", captured=due)
 
+    def sample(self) -> np.ndarray:
+        return np.zeros((SIZE.height, SIZE.width, 3), np.uint8)
+
     def stop(self) -> None:
         """Every frame comes within a frame time."""
 

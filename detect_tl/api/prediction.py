@@ -13,7 +13,7 @@ from detect_tl.core.errors import UsageError
 from detect_tl.core.progress import Progress
 
 if TYPE_CHECKING:
-    from detect_tl.runtime.predict import PredictResult
+    from detect_tl.runtime.result import PredictResult
 
 
 def predict(

@@ -16,7 +16,7 @@ from detect_tl.core.files import unused_folder
 from detect_tl.core.words import counted
 
 if TYPE_CHECKING:
-    from detect_tl.runtime.predict import PredictResult
+    from detect_tl.runtime.result import PredictResult
 
 
 def _by_name(

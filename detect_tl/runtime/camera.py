@@ -14,6 +14,7 @@ import numpy as np
 from detect_tl.core.errors import MachineError
 from detect_tl.core.findings import Finding
 from detect_tl.core.geometry import Size
+from detect_tl.core.images import Image
 from detect_tl.runtime.frames import Frame, SourceInfo
 
 
@@ -62,6 +63,9 @@ class CameraSource:
             image, captured, index = self._read(), time.monotonic(), index + 1
         text = f"camera {self._number} gives no more pictures; those before were used"
         self.findings.append(Finding("camera.lost", "warning", text))
+
+    def sample(self) -> Image:
+        return np.asarray(self._first, np.uint8)
 
     def stop(self) -> None:
         self._ended.set()

@@ -56,7 +56,7 @@ class Choice:
 
 def fastest_backend(
     path: Path,
-    image: Image,
+    image: Image | None,
     *,
     imgsz: tuple[int, int] | None = None,
     rect: bool | None = None,
@@ -68,6 +68,7 @@ def fastest_backend(
     """Try all engines that read this file on one picture, and take the fastest that agrees.
 
     The first that loads is the measure of what is right: ONNX Runtime, where it reads the file.
+    Without a picture, because so little is to be done that trying does not pay, it is taken itself.
     imgsz, rect: as for `Detector`. memory: a file that keeps the choice for this
     model and machine, so that it is made once; one that cannot be read or written is done without.
 
@@ -75,12 +76,12 @@ def fastest_backend(
     """
     names = readers(path)
     options: dict[str, Any] = {"threads": threads, "calls": calls, "device": device}
-    asked = [*options.values(), imgsz, rect]
-    key = _key(path, image, names, asked) if memory and len(names) > 1 else ""
-    known = _remembered(memory, key) if memory and key else None
-    if len(names) == 1 or known in names:
-        name = known or names[0]
-        return Choice(name, load_backend(path, name, **options))
+    if image is None or len(names) == 1:
+        return Choice(names[0], load_backend(path, names[0], **options))
+    key = _key(path, image, names, [*options.values(), imgsz, rect]) if memory else ""
+    known = _remembered(memory, key) if memory else None
+    if known in names:
+        return Choice(known, load_backend(path, known, **options))
     trials: list[Trial] = []
     right: Detections | None = None
     errors: list[DetectTLError] = []

@@ -79,6 +79,10 @@ class Source(Protocol):
 
     def __iter__(self) -> Iterator[Frame]: ...
 
+    def sample(self) -> Image:
+        """A picture like those to come, as long as none has been read."""
+        ...
+
     def stop(self) -> None:
         """Nobody wants more frames: end, and wait for none. Any thread may say so."""
         ...

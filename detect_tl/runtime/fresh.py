@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from detect_tl.core.findings import Finding
+from detect_tl.core.images import Image
 from detect_tl.runtime.frames import Frame, Source
 from detect_tl.runtime.mailbox import Channel
 
@@ -23,6 +24,7 @@ class Fresh:
 
     def __init__(self, source: Source) -> None:
         self._source, self.info = source, source.info
+        self._sample = source.sample()
         self._slot = Channel[Frame](newest=True)
         self._reader = threading.Thread(target=self._read, name="detect-tl fresh", daemon=True)
         self._reader.start()
@@ -36,6 +38,9 @@ class Fresh:
         for frame in self._slot:
             first = first or frame
             yield replace(frame, index=frame.index - first.index, time=frame.time - first.time)
+
+    def sample(self) -> Image:
+        return self._sample
 
     def stop(self) -> None:
         self._source.stop()

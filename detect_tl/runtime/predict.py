@@ -7,90 +7,31 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from detect_tl.core.detections import Detections
 from detect_tl.core.errors import DetectTLError, UsageError
 from detect_tl.core.files import atomic_folder, refuse_existing
-from detect_tl.core.findings import Finding
 from detect_tl.core.progress import Progress, Silent
-from detect_tl.runtime.backends import load_backend
 from detect_tl.runtime.counts import Counts
-from detect_tl.runtime.detector import Detector, class_ids
+from detect_tl.runtime.detector import Detector
 from detect_tl.runtime.draw import draw_counts, draw_detections
-from detect_tl.runtime.frames import Frame, Source, SourceInfo
+from detect_tl.runtime.frames import Frame, Source
 from detect_tl.runtime.fresh import kept_fresh
 from detect_tl.runtime.mailbox import Turns
-from detect_tl.runtime.pipeline import PipelineStats, run_pipeline, share_cores
+from detect_tl.runtime.opening import Asked, Ready, opened_detector
+from detect_tl.runtime.pipeline import Finder, PipelineStats, run_pipeline
 from detect_tl.runtime.raw import RawFormat
 from detect_tl.runtime.regions import lines_of, zones_of
+from detect_tl.runtime.result import PredictResult
 from detect_tl.runtime.several import Several, open_any, predict_each, refuse_window
 from detect_tl.runtime.sinks import Place, Sink, Write, chosen_sinks, window
 from detect_tl.runtime.sources import open_source
 from detect_tl.runtime.stopping import Stop, while_disk_lasts
 from detect_tl.runtime.stream import RECONNECT_SECONDS
 from detect_tl.runtime.tiles import TiledDetector
-from detect_tl.runtime.tracking import Tracker, check_followed, lowered
+from detect_tl.runtime.tracking import Tracker, check_followed
 
 COUNTS = "counts.csv"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PredictResult:
-    """What a prediction run did.
-
-    source: what was read. frames: how many were used. objects: detections by class name.
-    tracks: how many objects with different ids there were; None without tracking.
-    counts: at lines and in zones, see `Counts.as_json`; None without any.
-    files: what was written: the video, the folder of pictures, the JSON lines; empty without `out`.
-    findings: what was odd about the source, for example fewer frames than its header promises, and
-    what sinks had to say.
-    parts: of several sources, the result of each; the other values are those of all together, and
-    counts are in the parts alone.
-    """
-
-    source: SourceInfo
-    stats: PipelineStats
-    objects: dict[str, int]
-    files: tuple[Path, ...]
-    findings: tuple[Finding, ...]
-    tracks: int | None = None
-    counts: dict[str, Any] | None = None
-    parts: tuple[PredictResult, ...] = ()
-
-    @property
-    def frames(self) -> int:
-        return self.stats.frames
-
-    @property
-    def fps(self) -> float:
-        return self.stats.fps
-
-    @property
-    def failed(self) -> bool:
-        """Whether a part of what was wanted is missing: a source of several, or the end of one."""
-        return any(finding.severity == "error" for finding in self.findings)
-
-    def as_json(self) -> dict[str, Any]:
-        age = self.stats.age_ms
-        return {
-            "source": self.source.name,
-            "kind": self.source.kind,
-            "frames": self.frames,
-            "frames_in_header": self.source.frame_count,
-            "dropped": self.stats.dropped,
-            "seconds": round(self.stats.seconds, 3),
-            "fps": round(self.fps, 2),
-            "stage_ms": {name: round(ms, 2) for name, ms in self.stats.stage_ms.items()},
-            "objects": self.objects,
-            "tracks": self.tracks,
-            "counts": self.counts,
-            "files": [str(path) for path in self.files],
-            "frame_age_ms": age and {name: round(ms, 2) for name, ms in age.items()},
-            "stopped": self.stats.stopped,
-            "findings": [finding.as_json() for finding in self.findings],
-            "sources": [part.as_json() for part in self.parts],
-        }
 
 
 def predict(
@@ -162,40 +103,36 @@ def predict(
 
         frames = open_any(source, opened, progress.say)
         guard.callback(frames.close)
-        info = frames.info
-        check_followed(info, track=track, lines=bool(crossed))
-        chosen_sinks(save, info, out)  # what is wrong with it is said before the model is loaded
-        workers = 1
+        check_followed(frames.info, track=track, lines=bool(crossed))
+        chosen_sinks(save, frames.info, out)  # before the model is loaded for nothing
         if isinstance(model, Detector):
-            detector = model
-            least = detector.conf
+            ready = Ready(detector=model, workers=1, backend="", least=model.conf)
         else:
-            workers, threads = share_cores(live=info.live, frames=info.frame_count)
-            engine = load_backend(model, backend, threads=threads, device=device)
-            stack.callback(engine.close)
-            detector = Detector(
-                engine,
+            asked = Asked(
                 conf=conf,
                 iou=iou,
                 max_det=max_det,
-                classes=None if classes is None else class_ids(engine.spec.names, classes),
+                classes=classes,
                 imgsz=imgsz,
                 rect=rect,
+                backend=backend,
+                device=device,
+                track=track,
             )
-            least = detector.conf
-            if track:
-                detector.conf = lowered(least)
-        finder = detector if tiles is None else TiledDetector(detector, tiles, tile_overlap)
-        turns = Turns(workers)
+            ready = stack.enter_context(opened_detector(model, frames, asked, progress))
+        finder: Finder = ready.detector
+        if tiles is not None:
+            finder = TiledDetector(ready.detector, tiles, tile_overlap)
+        turns = Turns(ready.workers)
         guard.pop_all()
 
         def run(each: Source, own: Path | None, stop: Stop | None = None) -> PredictResult:
             with ExitStack() as guard:
                 guard.callback(each.close)
                 check_followed(each.info, track=track, lines=bool(crossed))
-                job = _Job(each, finder, workers, turns, limit, progress, guard, stop)
-                job.tracker = Tracker(least, each.info.fps) if track else None
-                job.counts = Counts(crossed, stayed_in, finder.spec.names, tracked=track)
+                job = _Job(each, ready, finder, turns, limit, progress, guard, stop)
+                job.tracker = Tracker(ready.least, each.info.fps) if track else None
+                job.counts = Counts(crossed, stayed_in, job.names, tracked=track)
                 return job.run(own, chosen_sinks(save, each.info, own), show=show)
 
         if isinstance(frames, Several):
@@ -212,8 +149,8 @@ class _Job:
     """
 
     source: Source
-    detector: Detector | TiledDetector
-    workers: int
+    ready: Ready
+    finder: Finder
     turns: Turns
     limit: int | None
     progress: Progress
@@ -223,8 +160,12 @@ class _Job:
     counts: Counts = field(default_factory=Counts)
     objects: Counter[int] = field(default_factory=Counter)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.ready.detector.spec.names
+
     def run(self, out: Path | None, sinks: Sequence[Sink], *, show: bool) -> PredictResult:
-        info, names = self.source.info, self.detector.spec.names
+        info, names = self.source.info, self.names
         plain: list[Write] = []
         drawn: list[Write] = []
         with ExitStack() as stack:
@@ -246,6 +187,7 @@ class _Job:
         return PredictResult(
             source=info,
             stats=stats,
+            backend=self.ready.backend,
             objects={names[i]: n for i, n in sorted(self.objects.items())},
             files=() if out is None else tuple(out / name for name in place.files),
             findings=(*self.source.findings, *place.findings),
@@ -254,7 +196,7 @@ class _Job:
         )
 
     def _drive(self, plain: Sequence[Write], drawn: Sequence[Write]) -> PipelineStats:
-        names = self.detector.spec.names
+        names = self.names
         total = self.source.info.frame_count
         if self.limit is not None:
             total = min(self.limit, total or self.limit)
@@ -280,9 +222,9 @@ class _Job:
             self.guard.pop_all()
             return run_pipeline(
                 self.source,
-                self.detector,
+                self.finder,
                 use,
-                workers=self.workers,
+                workers=self.ready.workers,
                 limit=self.limit,
                 stop=self.stop,
                 turns=self.turns,

@@ -9,11 +9,11 @@ from fractions import Fraction
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from detect_tl.core.errors import DataError, UsageError
 from detect_tl.core.findings import Finding
 from detect_tl.core.geometry import Size
+from detect_tl.core.images import Image
 from detect_tl.runtime.frames import Frame, SourceInfo
 
 _MOST_FPS = 1000
@@ -67,8 +67,8 @@ class RawSource:
         )
         self.findings: list[Finding] = []
         self._ended = threading.Event()
-        self._first = self._read()
-        if self._first is None:
+        first = self._read()
+        if first is None:
             stream.close()
             got = f"only {self._over} bytes came in" if self._over else "nothing came in"
             raise DataError(
@@ -76,6 +76,7 @@ class RawSource:
                 f"has {form.nbytes}",
                 hint="Check the size, and that what is before the pipe writes raw bgr24 frames.",
             )
+        self._first: Image | None = first
 
     def __iter__(self) -> Iterator[Frame]:
         image, index = self._first, 0
@@ -90,13 +91,17 @@ class RawSource:
             )
             self.findings.append(Finding("stdin.partial-frame", "warning", text))
 
+    def sample(self) -> Image:
+        assert self._first is not None, "asked for before the first frame is read"
+        return self._first
+
     def stop(self) -> None:
         self._ended.set()
 
     def close(self) -> None:
         self._stream.close()
 
-    def _read(self) -> NDArray[np.uint8] | None:
+    def _read(self) -> Image | None:
         """The next frame, or None when there is no whole one; `_over` is what there is of it."""
         width, height = self._form.size
         image = np.empty((height, width, 3), np.uint8)

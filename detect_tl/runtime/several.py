@@ -9,21 +9,20 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from detect_tl.core.errors import DataError, DetectTLError, UsageError
 from detect_tl.core.findings import Finding
+from detect_tl.core.images import Image
 from detect_tl.core.progress import Progress
 from detect_tl.core.screen import require_display
 from detect_tl.runtime.frames import Source, SourceInfo
 from detect_tl.runtime.pipeline import joined_stats
+from detect_tl.runtime.result import PredictResult
 from detect_tl.runtime.sinks import INSTEAD_OF_WINDOW
 from detect_tl.runtime.sources import STDIN, is_address
 from detect_tl.runtime.stopping import Stop, asked_by_signals
 from detect_tl.runtime.stream import hide_password
-
-if TYPE_CHECKING:
-    from detect_tl.runtime.predict import PredictResult
 
 T = TypeVar("T")
 
@@ -55,6 +54,10 @@ class Several:
                 candidate = f"{name}-{number}"
             names[source] = candidate
         return names
+
+    def sample(self) -> Image:
+        """A picture of the first one."""
+        return self.sources[0].sample()
 
     def close(self) -> None:
         for source in self.sources:

@@ -12,7 +12,7 @@ from detect_tl.core.errors import DataError, UsageError
 from detect_tl.core.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, find_images
 from detect_tl.core.findings import Finding
 from detect_tl.core.image_header import read_header
-from detect_tl.core.images import read_image
+from detect_tl.core.images import Image, read_image
 from detect_tl.runtime.frames import Frame, Source, SourceInfo
 from detect_tl.runtime.raw import RawFormat, RawSource
 from detect_tl.runtime.stream import RECONNECT_SECONDS
@@ -84,6 +84,9 @@ class ImageSource:
         for index, path in enumerate(self._paths):
             name = path.relative_to(self._root).as_posix()
             yield Frame(read_image(path), index, 0.0, name, path)
+
+    def sample(self) -> Image:
+        return read_image(self._paths[0])
 
     def stop(self) -> None:
         """Nothing is ever waited for."""

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from detect_tl.core.errors import MachineError
 from detect_tl.core.findings import Finding
+from detect_tl.core.images import Image
 from detect_tl.runtime.frames import Frame
 from detect_tl.runtime.video import (
     Decoding,
@@ -93,6 +94,9 @@ class Stream:
                 index += 1
             if self._has_ended() or not self._reconnect(steady=_since(began) > _STEADY_SECONDS):
                 return
+
+    def sample(self) -> Image:
+        return upright(self._decoding.first)
 
     def stop(self) -> None:
         self._ended.set()

@@ -150,6 +150,9 @@ class VideoSource:
             count += 1
         self._report(count, steady)
 
+    def sample(self) -> Image:
+        return upright(self._decoding.first)
+
     def stop(self) -> None:
         self._ended.set()
 

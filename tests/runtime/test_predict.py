@@ -16,7 +16,8 @@ from detect_tl.core.errors import DataError, DetectTLError, MachineError, UsageE
 from detect_tl.core.progress import Silent
 from detect_tl.runtime.backends import load_backend
 from detect_tl.runtime.detector import Detector
-from detect_tl.runtime.predict import PredictResult, predict
+from detect_tl.runtime.predict import predict
+from detect_tl.runtime.result import PredictResult
 from tests.runtime.conftest import picture
 from tests.runtime.videos import moving_square, read_video, write_video
 

@@ -396,3 +396,15 @@ class TestCamera:
         monkeypatch.setattr(camera, "_open", lambda _: cv2.VideoCapture(str(tmp_path / "none")))
         with pytest.raises(MachineError, match="gives no picture"):
             open_source("0")
+
+
+def test_a_sample_is_the_first_picture(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "v.mp4", moving_square(5))
+    write_video(tmp_path / "turned.mp4", moving_square(5), rotation=90)
+    for number in range(2):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), picture(32, 24, (0, 0, 8, 8, "red")))
+    for place in (video, tmp_path / "turned.mp4", tmp_path / "0.png", tmp_path / "*.png"):
+        source = open_source(place)
+        sample = source.sample()
+        np.testing.assert_array_equal(sample, next(iter(source)).image)
+        source.close()

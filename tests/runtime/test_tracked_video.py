@@ -11,7 +11,8 @@ import orjson
 import pytest
 
 from detect_tl.core.errors import UsageError
-from detect_tl.runtime.predict import PredictResult, predict
+from detect_tl.runtime.predict import predict
+from detect_tl.runtime.result import PredictResult
 from tests.runtime.colour_model import colour_model
 from tests.runtime.conftest import picture
 from tests.runtime.videos import read_video, write_video
