@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         check,
         compare,
         convert,
+        detector,
         doctor,
         evaluate,
         filter,  # noqa: A004 - the verb is called so
@@ -43,6 +44,7 @@ __all__ = [
     "check",
     "compare",
     "convert",
+    "detector",
     "doctor",
     "evaluate",
     "filter",
