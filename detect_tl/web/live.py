@@ -24,6 +24,8 @@ from detect_tl.web.settings import Limits
 # A client that does not take its answers within this time is gone, or means harm.
 _SECONDS_TO_SEND = 10.0
 _GOING = 1001
+# Characters; all numbers of a model with very many classes.
+_LONGEST_SETTINGS = 1_000_000
 
 
 class Live:
@@ -87,6 +89,8 @@ class Live:
 
     async def _set(self, text: str) -> None:
         try:
+            if len(text) > _LONGEST_SETTINGS:
+                raise HTTPException(413, "The settings are too long.")
             asked = LiveSettings.model_validate_json(text)
             classes = None if asked.classes is None else list[str | int](asked.classes)
             self._wish = self._engine.wish(conf=asked.conf, classes=classes, masks=asked.masks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,9 @@ from detect_tl.runtime.backends import load_backend
 from detect_tl.runtime.detector import Detector
 from detect_tl.web.server import Address, address_of, listen, make_server
 from detect_tl.web.settings import Limits, Settings
+from tests.browser import Tab, browser
 from tests.runtime.conftest import detect_model, picture, segment_model  # noqa: F401  # fixtures
+from tests.web.scene import camera_file
 
 CONF = 0.6
 """Above what the model answers for grey padding, 0.447."""
@@ -31,11 +33,12 @@ def serving(
     host: str = "127.0.0.1",
     port: int = 0,
     token: str | None = None,
+    conf: float | Mapping[str, float] = CONF,
     **limits: Any,
 ) -> Iterator[Address]:
     """Serve a model, on a free port, with limits that no test meets by accident."""
     bounds = Limits(**{"rate": 1e6, **limits})
-    with closing(Detector(load_backend(model), conf=CONF)) as detector:
+    with closing(Detector(load_backend(model), conf=conf)) as detector:
         listener = listen(host, port)
         port = listener.getsockname()[1]
         settings = Settings.for_host(model.name, host, port, token, bounds)
@@ -83,3 +86,22 @@ def boxes(record: dict[str, Any]) -> dict[str, list[float]]:
 
 def noise(width: int, height: int) -> Image:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+
+
+@pytest.fixture(scope="session")
+def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
+    folder = tmp_path_factory.mktemp("browser")
+    with browser(
+        folder / "profile",
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-video-capture={camera_file(folder / 'camera.y4m')}",
+    ) as opened:
+        opened.call("DOM.enable")
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def page(segment_model: Path) -> Iterator[Address]:  # noqa: F811
+    with serving(segment_model) as address:
+        yield address

@@ -1,4 +1,4 @@
-"""Requests that are malformed, huge, slow or foreign: each gets its status, and service goes on."""
+"""Requests that are malformed, huge or slow: each gets its status, and service goes on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import struct
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +15,13 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import connect
 
 from detect_tl.web import server
-from detect_tl.web.guard import SECURITY_HEADERS
 from detect_tl.web.server import Address
+from tests.web.clients import assert_refused, at_root, connected, joined, spoken
 from tests.web.conftest import TWO_BOXES, boxes, encoded, serving, two_cells
 
 PICTURE = encoded(two_cells())
-TOKEN = "a-token-for-tests"  # noqa: S105
 PATIENCE = 0.4
 """Seconds in which a request must have arrived, in the tests about slow ones."""
 
@@ -53,16 +50,6 @@ def png(width: int, height: int, data: bytes = b"") -> bytes:
 def bomb(side: int) -> bytes:
     """A true PNG of `side` squared black pixels in a few kilobytes."""
     return png(side, side, zlib.compress(bytes((side // 8 + 1) * side), 9))
-
-
-def assert_refused(answer: httpx.Response, status: int) -> None:
-    """One sentence, the headers that protect a browser, and nothing of how it is made."""
-    assert answer.status_code == status, answer.text
-    for name, value in SECURITY_HEADERS.items():
-        assert answer.headers[name] == value
-    assert list(answer.json()) == ["detail"]
-    assert "Traceback" not in answer.text
-    assert ".py" not in answer.text
 
 
 @pytest.mark.parametrize(
@@ -142,12 +129,8 @@ def test_a_request_that_declares_too_much_is_not_read(service: Address) -> None:
 
 
 def test_a_request_that_grows_too_large(detect_model: Path) -> None:
-    sent = 0
-
     def endless() -> Iterator[bytes]:
-        nonlocal sent
         for _ in range(200):
-            sent += 1
             yield bytes(10_000)
 
     with serving(detect_model, max_bytes=50_000) as address:
@@ -177,89 +160,8 @@ def test_wrong_methods_and_paths(client: httpx.Client, method: str, path: str, s
     assert ("allow" in answer.headers) == (status == 405)
 
 
-@pytest.mark.parametrize(
-    ("headers", "status"),
-    [
-        ({"host": "evil.example"}, 421),
-        ({"host": "127.0.0.1.evil.example"}, 421),
-        ({"host": "localhost@evil.example"}, 421),
-        ({"host": "[::1"}, 421),
-        ({"origin": "http://evil.example"}, 403),
-        ({"origin": "null"}, 403),
-        ({"origin": "http://127.0.0.1:1"}, 403),
-        ({"origin": "http://[::1"}, 403),
-    ],
-)
-def test_pages_of_other_sites(
-    client: httpx.Client, service: Address, headers: dict[str, str], status: int
-) -> None:
-    """A foreign page, and one whose own name was made to point here (DNS rebinding)."""
-    assert_refused(client.post("/predict", content=PICTURE, headers=headers), status)
-    assert status_of_handshake(service, headers) == status
-    if status == 421:
-        assert client.get("/", headers=headers).status_code == status
-
-
-def test_the_handshake_of_these_tests_is_a_true_one(service: Address) -> None:
-    assert status_of_handshake(service, {}) == 101
-
-
-def test_names_of_this_machine(client: httpx.Client, service: Address) -> None:
-    for name in ("localhost", "LOCALHOST", "127.0.0.1", "[::1]"):
-        host = f"{name}:{service.port}"
-        headers = {"host": host, "origin": f"http://{host}"}
-        assert client.post("/predict", content=PICTURE, headers=headers).status_code == 200
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {},
-        {"authorization": "Bearer wrong"},
-        {"authorization": f"Basic {TOKEN}"},
-        {"authorization": f"Bearer {TOKEN}x"},
-        {"authorization": "Bearer \u00e4".encode("latin-1").decode("latin-1")},
-        {"cookie": f"other={TOKEN}"},
-        {"cookie": '=;=;"='},
-    ],
-)
-def test_without_the_token(detect_model: Path, headers: dict[str, str]) -> None:
-    coded = {name: value.encode("latin-1") for name, value in headers.items()}
-    with serving(detect_model, token=TOKEN) as address, _at(address) as client:
-        for path in ("/model", "/metrics", "/openapi.json", "/static/app.js", "/nothing"):
-            answer = client.get(path, headers=coded)
-            assert_refused(answer, 401)
-            assert answer.headers["www-authenticate"] == "Bearer"
-        assert_refused(client.post(f"/predict?token={TOKEN}", content=PICTURE, headers=coded), 401)
-        assert client.get("/", headers=coded).status_code == 401
-        assert client.get("/?token=wrong", headers=coded).status_code == 401
-        assert "set-cookie" not in client.get("/?token=wrong", headers=coded).headers
-        assert client.get("/healthz", headers=coded).status_code == 200
-
-
-def test_with_the_token(detect_model: Path) -> None:
-    with serving(detect_model, token=TOKEN) as address, _at(address) as client:
-        bearer = {"authorization": f"Bearer {TOKEN}"}
-        assert client.post("/predict", content=PICTURE, headers=bearer).status_code == 200
-        schema = client.get("/openapi.json", headers=bearer).json()
-        assert schema["paths"]["/predict"]["post"]["security"] == [{"HTTPBearer": []}]
-        page = client.get(f"/?token={TOKEN}")
-        assert page.status_code == 200
-        cookie = page.headers["set-cookie"]
-        assert cookie.startswith(f"detect_tl_{address.port}={TOKEN}; ")
-        assert {"HttpOnly", "SameSite=Strict"} <= set(cookie.split("; "))
-        assert client.get("/model").status_code == 200  # by the cookie
-        for path, headers in ((f"/live?token={TOKEN}", {}), ("/live", bearer)):
-            with joined(address, headers, path):
-                pass
-        for path in ("/live", "/live?token=wrong"):
-            with pytest.raises(InvalidStatus) as refusal, joined(address, {}, path):
-                pass
-            assert refusal.value.response.status_code == 401
-
-
 def test_too_many_requests(detect_model: Path) -> None:
-    with serving(detect_model, rate=0.01) as address, _at(address) as client:
+    with serving(detect_model, rate=0.01) as address, at_root(address) as client:
         assert client.post("/predict", content=PICTURE).status_code == 200
         for _ in range(3):
             answer = client.post("/predict", content=PICTURE)
@@ -272,7 +174,7 @@ def test_too_many_requests(detect_model: Path) -> None:
 
 
 def test_too_many_clients(detect_model: Path) -> None:
-    with serving(detect_model, clients=2) as address, _at(address) as client:
+    with serving(detect_model, clients=2) as address, at_root(address) as client:
         with joined(address), joined(address):
             with pytest.raises(InvalidStatus) as refusal, joined(address):
                 pass
@@ -314,7 +216,7 @@ def test_what_is_no_http(service: Address, text: bytes) -> None:
 def test_clients_that_leave_in_the_middle(service: Address) -> None:
     head = b"POST /predict HTTP/1.1\r\nHost: %s\r\nContent-Length: 1000\r\n\r\nabc"
     for _ in range(20):
-        _connected(service, head).close()
+        connected(service, head).close()
         with joined(service) as left:
             left.send(PICTURE)
             left.socket.shutdown(socket.SHUT_RDWR)
@@ -326,7 +228,11 @@ def test_what_nobody_foresaw_is_told_to_nobody(
     def fail(*_: Any) -> None:
         raise RuntimeError("a secret of the house")
 
-    with monkeypatch.context() as patch, serving(detect_model) as address, _at(address) as client:
+    with (
+        monkeypatch.context() as patch,
+        serving(detect_model) as address,
+        at_root(address) as client,
+    ):
         patch.setattr("detect_tl.web.engine.read_picture", fail)
         answer = client.post("/predict", content=PICTURE)
         assert_refused(answer, 500)
@@ -337,36 +243,3 @@ def test_what_nobody_foresaw_is_told_to_nobody(
                 live.recv()
         assert "secret" not in str(ended.value)
         assert client.get("/healthz").status_code == 200
-
-
-@contextmanager
-def _at(address: Address) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=f"http://{address.host}:{address.port}") as client:
-        yield client
-
-
-def joined(address: Address, headers: dict[str, str] | None = None, path: str = "/live") -> Any:
-    """A WebSocket to the service; raise InvalidStatus when it does not let us in."""
-    uri = f"ws://{address.host}:{address.port}{path}"
-    return connect(uri, additional_headers=headers, compression=None)
-
-
-def status_of_handshake(address: Address, headers: dict[str, str]) -> int:
-    """As `joined`, but with a name of our own for the service, which the library does not allow."""
-    host = f"{address.host}:{address.port}"
-    told = {"host": host, "upgrade": "websocket", "connection": "Upgrade", **headers}
-    told |= {"sec-websocket-version": "13", "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ=="}
-    lines = ["GET /live HTTP/1.1", *(f"{name}: {value}" for name, value in told.items())]
-    return int(spoken(address, "\r\n".join([*lines, "", ""]).encode()).split()[1])
-
-
-def spoken(address: Address, text: bytes) -> bytes:
-    """The beginning of what the service answers to raw bytes, in which %s is its name."""
-    with _connected(address, text) as raw:
-        return raw.recv(65536)
-
-
-def _connected(address: Address, text: bytes) -> socket.socket:
-    raw = socket.create_connection((address.host, address.port), timeout=30)
-    raw.sendall(text.replace(b"%s", f"{address.host}:{address.port}".encode()))
-    return raw

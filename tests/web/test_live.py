@@ -17,8 +17,8 @@ from websockets.sync.client import ClientConnection, connect
 
 from detect_tl.web.server import Address
 from tests.runtime.colour_model import colour_model
+from tests.web.clients import joined
 from tests.web.conftest import TWO_BOXES, boxes, encoded, noise, serving, two_cells
-from tests.web.test_hostile import joined
 
 PICTURE = encoded(two_cells(), ".jpg")
 PICTURE_OF_MUCH = encoded(noise(64, 64), ".jpg")
@@ -63,6 +63,7 @@ def test_settings_hold_from_the_next_frame_on(segment_model: Path) -> None:
         ('{"classes": "red"}', "classes"),
         ('{"size": 3}', "size"),
         ("[" * 10_000, "json"),
+        (" " * 2_000_000, "too long"),
     ],
 )
 def test_settings_that_cannot_be_are_told_and_change_nothing(
@@ -144,6 +145,7 @@ def test_a_silent_client_loses_its_place(detect_model: Path) -> None:
             assert boxes(ask(live, PICTURE)) == TWO_BOXES
 
 
+@pytest.mark.slow
 def test_a_client_that_takes_no_answers_is_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

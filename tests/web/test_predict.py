@@ -160,6 +160,16 @@ def test_the_model_tells_what_a_client_needs(client: httpx.Client) -> None:
     assert told["name"] == "colours.onnx"  # and not where it lies
 
 
+def test_every_class_may_have_a_threshold_of_its_own(detect_model: Path) -> None:
+    each = {"red": 0.5, "green": 0.99, "blue": 0.5}
+    image = two_cells()
+    image[image[..., 1] == 255] = (0, 220, 0)  # the green cell is less sure now: 0.86
+    with serving(detect_model, conf=each) as address, httpx.Client(base_url=address.url) as client:
+        assert client.get("/model").json()["conf"] == each
+        assert set(boxes(send(client, encoded(image)).json())) == {"red"}
+        assert set(boxes(send(client, encoded(image), conf=0.6).json())) == {"red", "green"}
+
+
 def test_requests_and_pictures_are_counted(detect_model: Path) -> None:
     def value(text: str, name: str) -> float:
         return next(float(x.split()[-1]) for x in text.splitlines() if x.startswith(name))

@@ -93,6 +93,8 @@ function begin({ moving, player, stop }) {
   closeVideo(video);
   notice("");
   at("found").replaceChildren();
+  // Nobody wants to be told thirty times a second.
+  at("found").setAttribute("aria-live", moving ? "off" : "polite");
   canvas.setAttribute("aria-label", "Nothing yet");
   at("speed").hidden = !moving;
   at("player").hidden = !player;
@@ -125,8 +127,8 @@ async function showVideo(file) {
 
 async function showCamera() {
   const wanted = begin({ moving: true, player: false, stop: true });
-  const track = await openCamera(video);
-  if (!wanted()) return;
+  const track = await openCamera(video, wanted);
+  if (!track || !wanted()) return;
   track.onended = () => {
     if (wanted()) end("The camera was switched off or unplugged.");
   };

@@ -91,7 +91,8 @@ const CAMERA_WORDS = {
   NotReadableError: "The camera cannot be opened. Perhaps another program is using it.",
 };
 
-export async function openCamera(video) {
+// Returns the track of the camera, or null when it is not wanted any more once it is open.
+export async function openCamera(video, wanted) {
   if (!navigator.mediaDevices) {
     throw new Error("Browsers give the camera only to pages of their own machine, or over HTTPS. Choose a file instead.");
   }
@@ -104,7 +105,10 @@ export async function openCamera(video) {
   } catch (error) {
     throw new Error(CAMERA_WORDS[error.name] ?? "The camera cannot be opened.");
   }
-  video.removeAttribute("src");
+  if (!wanted()) {
+    stream.getTracks().forEach((track) => track.stop());
+    return null;
+  }
   video.srcObject = stream;
   await video.play();
   return stream.getVideoTracks()[0];
