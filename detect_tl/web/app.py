@@ -29,7 +29,8 @@ from detect_tl.web.settings import Settings
 STATIC = Path(__file__).parent / "static"
 
 _DESCRIPTION = (
-    "Finds objects on pictures. Answers that are no success have one sentence in `detail`."
+    "Finds objects on pictures. Answers that are no success have one sentence in `detail`. "
+    "The WebSocket /live takes pictures as binary messages and gives the records of /predict."
 )
 
 

@@ -53,7 +53,7 @@ class Guard:
                 for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
                 if self.settings.token is not None and _shows_page(scope, message):
-                    headers.append("Set-Cookie", self._cookie(scope))
+                    headers.append("Set-Cookie", self._cookie())
             await send(message)
 
         try:
@@ -94,10 +94,9 @@ class Guard:
                 {"WWW-Authenticate": "Bearer"},
             )
 
-    def _cookie(self, scope: Scope) -> str:
-        secure = "; Secure" if scope["scheme"] == "https" else ""
+    def _cookie(self) -> str:
         name = _cookie_name(self.settings)
-        return f"{name}={self.settings.token}; Path=/; HttpOnly; SameSite=Strict{secure}"
+        return f"{name}={self.settings.token}; Path=/; HttpOnly; SameSite=Strict"
 
 
 def _shows_page(scope: Scope, message: Message) -> bool:

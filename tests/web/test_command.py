@@ -23,12 +23,12 @@ PICTURE = encoded(two_cells())
 
 
 @contextmanager
-def started(*arguments: object) -> Iterator[subprocess.Popen[str]]:
+def started(*arguments: object, **variables: str) -> Iterator[subprocess.Popen[str]]:
     """The command in a process of its own, which is killed in the end if it still runs."""
     command = [sys.executable, "-m", "detect_tl", "serve", *map(str, arguments)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     kept = {k: v for k, v in os.environ.items() if not k.startswith("DETECT_TL_SERVE")}
-    with subprocess.Popen(command, env=kept, **pipes) as child:  # type: ignore[call-overload]
+    with subprocess.Popen(command, env={**kept, **variables}, **pipes) as child:  # type: ignore[call-overload]
         try:
             yield child
         finally:
@@ -52,8 +52,13 @@ def test_it_serves_until_it_is_told_to_stop(detect_model: Path, number: int) -> 
             httpx.get(url)
 
 
-def test_another_address_needs_a_token(detect_model: Path) -> None:
-    with started(detect_model, "--port", 0, "--host", "0.0.0.0", "--json") as child:  # noqa: S104
+def test_another_address_needs_a_token(detect_model: Path, tmp_path: Path) -> None:
+    opened = tmp_path / "opened"
+    script = tmp_path / "browser"
+    script.write_text(f'#!/bin/sh\necho "$1" > {opened}\n')
+    script.chmod(0o755)
+    arguments = (detect_model, "--port", 0, "--host", "0.0.0.0", "--json", "--open")  # noqa: S104
+    with started(*arguments, BROWSER=f"{script} %s") as child:
         assert child.stdout is not None
         lines = iter(child.stdout.readline, "}\n")
         told = json.loads("".join(lines) + "}")
@@ -66,6 +71,7 @@ def test_another_address_needs_a_token(detect_model: Path) -> None:
         # Whoever listens on all networks cannot know all of its own names.
         named = {**bearer, "Host": "box.example"}
         assert httpx.get(f"{base}/model", headers=named).status_code == 200
+        assert opened.read_text().strip() == told["url"]
 
 
 def test_limits_are_those_of_the_command_line(detect_model: Path) -> None:
