@@ -19,6 +19,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 if TYPE_CHECKING:
     from detect_tl import api
     from detect_tl.api import (
+        benchmark,
         benefit,
         check,
         compare,
@@ -44,6 +45,7 @@ __all__ = [
     "TransferTrainer",
     "__version__",
     "api",
+    "benchmark",
     "benefit",
     "check",
     "compare",

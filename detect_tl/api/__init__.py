@@ -5,6 +5,7 @@ loads nothing heavy. Errors are those of `detect_tl.core.errors`.
 """
 
 from detect_tl.api.augmentation import augment_list, augment_preview, augment_show
+from detect_tl.api.benchmarking import benchmark
 from detect_tl.api.benefits import benefit
 from detect_tl.api.checking import check, check_list
 from detect_tl.api.comparing import compare
@@ -24,6 +25,7 @@ __all__ = [
     "augment_list",
     "augment_preview",
     "augment_show",
+    "benchmark",
     "benefit",
     "check",
     "check_list",

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
+from detect_tl.api.engines import opened_model
 from detect_tl.api.evidence import Evidence, write_evaluation
 from detect_tl.api.model_files import ModelFiles, find_model
 from detect_tl.api.reading import Reading
@@ -33,7 +32,6 @@ Split = Literal["train", "val", "test", "all"]
 
 _SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
-Runner = Literal["torch", "onnxruntime"]
 
 BATCH = 8
 
@@ -53,7 +51,7 @@ class EvalResult:
     model: str
     data: Path
     split: Split
-    backend: Runner
+    backend: str
     engine: Engine
     imgsz: tuple[int, int]
     names: tuple[str, ...]
@@ -86,6 +84,7 @@ def evaluate(
     split: Split | None = None,
     imgsz: int | tuple[int, int] | None = None,
     batch: int = BATCH,
+    backend: str = "auto",
     device: str = "",
     trust: bool = False,
     engine: Engine = "faster-coco-eval",
@@ -105,6 +104,8 @@ def evaluate(
     is; data without splits is used as a whole.
     reading: what is known of `data`, see `Reading`.
     imgsz: side of the input, or (height, width), in pixels; None: the model's own.
+    backend: what runs the model; auto: torch for a checkpoint, else the first engine that reads the
+    file. Any other than torch runs a checkpoint's export, which is written when there is none.
     engine: what counts; pycocotools says the same as faster-coco-eval, more slowly.
     analysis: whether to look for intervals, thresholds and kinds of errors too; resamples, seed: of
     the bootstrap behind the intervals. pictures: how many images to give with their truth and the
@@ -123,8 +124,9 @@ def evaluate(
     files = find_model(model, trust=trust, progress=show)
     source = files.data(data, hint="Name the annotations: detect-tl eval MODEL DATA")
     chosen, dataset = _read(source, split, reading, show)
-    with _opened(files, imgsz, device, trust) as (backend, runner):
-        exam = _exam(dataset, backend, _sides(imgsz))
+    running = opened_model(files, backend, imgsz=imgsz, device=device, trust=trust, progress=show)
+    with running as (runner, name):
+        exam = _exam(dataset, runner, _sides(imgsz))
         started = time.perf_counter()
         sheet = exam.answer(batch, show)
         seconds = time.perf_counter() - started
@@ -140,10 +142,10 @@ def evaluate(
             model=files.name,
             data=source,
             split=chosen,
-            backend=runner,
+            backend=name,
             engine=engine,
-            imgsz=_sides(imgsz) or backend.spec.imgsz,
-            names=backend.spec.names,
+            imgsz=_sides(imgsz) or runner.spec.imgsz,
+            names=runner.spec.names,
             seconds=seconds,
             metrics=metrics,
             analysis=evidence.analysis if evidence else None,
@@ -161,7 +163,7 @@ def pictures_of(run: RunFolder, count: int, progress: Progress) -> tuple[Picture
     """A few val images of a run with their truth, and what its exported model answers."""
     _, dataset = _read(run.dataset(), None, {}, progress)
     exported = ModelFiles(str(run.path), None, run.onnx, run)
-    with _opened(exported, None, "", trust=False) as (backend, _):
+    with opened_model(exported) as (backend, _):
         return tuple(_exam(dataset, backend, None).show(count, progress))
 
 
@@ -249,41 +251,3 @@ def _read(
             hint=f"Choose another one: --split {there[0]}, or --split all.",
         )
     return chosen, replace(dataset, samples=tuple(samples))
-
-
-@contextmanager
-def _opened(
-    files: ModelFiles, imgsz: int | tuple[int, int] | None, device: str, trust: bool
-) -> Iterator[tuple[Backend, Runner]]:
-    """The model with the engine that runs its kind of file: the checkpoint where there is one."""
-    backend: Backend
-    if files.checkpoint is not None:
-        from detect_tl.models.torch_backend import TorchBackend
-        from detect_tl.training.run import check_device
-
-        name = torch_device(device)
-        check_device(name)
-        side = imgsz or files.own_imgsz(trust=trust)
-        backend = TorchBackend(files.checkpoint, imgsz=side, device=name, trust=trust)
-        runner: Runner = "torch"
-    else:
-        from detect_tl.runtime.backends import load_backend
-
-        assert files.onnx is not None, "a model has one file or the other"
-        backend, runner = load_backend(files.onnx, device=runtime_device(device)), "onnxruntime"
-    try:
-        yield backend, runner
-    finally:
-        backend.close()
-
-
-def torch_device(device: str) -> str:
-    """A device as torch's side calls it: "", "cpu", "mps" or a CUDA number."""
-    return {"auto": "", "cuda": "0"}.get(device, device.removeprefix("cuda:"))
-
-
-def runtime_device(device: str) -> str:
-    """A device as the exported models' engines call it: "auto", "cpu" or "cuda"."""
-    if device.isdigit() or device.startswith("cuda"):
-        return "cuda"
-    return device or "auto"

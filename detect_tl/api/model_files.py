@@ -53,6 +53,10 @@ class ModelFiles:
         return trained if isinstance(trained, int) else DEFAULT_IMGSZ
 
 
+EXPORTED = (".onnx", ".xml")
+"""Files of ONNX, and of OpenVINO with its weights in a .bin beside it."""
+
+
 def find_model(
     model: str | Path, *, trust: bool = False, progress: Progress | None = None
 ) -> ModelFiles:
@@ -61,7 +65,7 @@ def find_model(
     Raises WeightsError when there are none, UsageError for a run that has no result yet.
     """
     path = Path(model).expanduser()
-    if path.suffix.lower() == ".onnx":
+    if path.suffix.lower() in EXPORTED:
         if not path.is_file():
             raise WeightsError("there is no such model file", path=path, hint="Check the path.")
         return ModelFiles(str(model), None, path, _run_with(path))

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from detect_tl.api.evaluation import runtime_device
+from detect_tl.api.engines import runtime_device
 from detect_tl.api.exporting import exported
 from detect_tl.api.model_files import ModelFiles, find_model
 from detect_tl.core.errors import UsageError

@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, str] = {
     "compare": "Say which of several models is better.",
     "export": "Write a model as ONNX, proved to answer alike.",
     "predict": "Detect on images, videos, cameras and streams.",
+    "benchmark": "Time the engines of this machine on a model.",
     "serve": "Serve a page and an HTTP API that detect, until Ctrl-C.",
     "doctor": "Check this machine and its installation.",
 }

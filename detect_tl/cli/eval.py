@@ -44,6 +44,13 @@ from detect_tl.cli.output import Output, Piece, Table, pass_output
     help="Images that are run at once.",
 )
 @click.option(
+    "--backend",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
+    help="What runs the model: torch, onnxruntime, openvino.",
+)
+@click.option(
     "--engine",
     type=click.Choice(["faster-coco-eval", "pycocotools"]),
     default="faster-coco-eval",

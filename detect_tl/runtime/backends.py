@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -15,12 +15,29 @@ from detect_tl.core.errors import MachineError, UsageError, WeightsError
 from detect_tl.core.model_spec import ModelSpec
 from detect_tl.runtime.onnx_spec import GraphIO, spec_from_onnx
 
-DEVICES = ("auto", "cpu", "cuda")
+_PROVIDERS = {
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "directml": "DmlExecutionProvider",
+}
+_PACKAGES = {
+    "cuda": "onnxruntime-gpu",
+    "tensorrt": "onnxruntime-gpu",
+    "coreml": "onnxruntime for macOS",
+    "directml": "onnxruntime-directml",
+}
+_BY_ITSELF = "cuda", "directml", "coreml"  # TensorRT first builds an engine, for minutes
+DEVICES = ("auto", "cpu", *_PROVIDERS)
 
 
 @runtime_checkable
 class Backend(Protocol):
-    """One loaded model. `infer` may be called from several threads at once."""
+    """One loaded model. `infer` may be called from several threads at once.
+
+    An engine is made as `load_backend` says: engine(path, threads=…, calls=…, device=…); its
+    `suffixes` are the kinds of file that it reads.
+    """
 
     @property
     def spec(self) -> ModelSpec: ...
@@ -35,31 +52,38 @@ class Backend(Protocol):
 
 
 def load_backend(
-    path: Path, name: str = "auto", *, threads: int | None = None, device: str = "auto"
+    path: Path,
+    name: str = "auto",
+    *,
+    threads: int | None = None,
+    calls: int = 1,
+    device: str = "auto",
 ) -> Backend:
     """Load a model with the named engine, or with the first one that reads its kind of file.
 
-    threads: cores that one call of `infer` may use; all of them when None.
+    threads: cores that one call of `infer` may use; all of them when None. calls: how many calls
+    there will be at the same time.
     Raises UsageError for an unknown engine or kind of file, WeightsError for a file that is
-    missing, damaged or no detector, and MachineError when the device is not there.
+    missing, damaged or no detector, and MachineError when the engine or the device is not there.
     """
-    if name != "auto":
-        return _made(plugins.load("detect_tl.backends", name), path, threads, device)
-    suffix = path.suffix.lower()
-    for known in plugins.names("detect_tl.backends"):
-        backend = plugins.load("detect_tl.backends", known)
-        if suffix in backend.suffixes:
-            return _made(backend, path, threads, device)
-    raise UsageError(
-        f"no engine runs {suffix or 'extensionless'} files",
-        path=path,
-        hint="Export the model first: detect-tl export MODEL --format onnx",
-    )
-
-
-def _made(backend: Any, path: Path, threads: int | None, device: str) -> Backend:
-    made: Backend = backend(path, threads=threads, device=device)
+    chosen = readers(path)[0] if name == "auto" else name
+    engine = plugins.load("detect_tl.backends", chosen)
+    made: Backend = engine(path, threads=threads, calls=calls, device=device)
     return made
+
+
+def readers(path: Path) -> list[str]:
+    """Names of the engines that read this kind of file; raise UsageError when there is none."""
+    suffix = path.suffix.lower()
+    known = plugins.names("detect_tl.backends")
+    found = [n for n in known if suffix in plugins.load("detect_tl.backends", n).suffixes]
+    if not found:
+        raise UsageError(
+            f"no engine runs {suffix or 'extensionless'} files",
+            path=path,
+            hint="Export the model first: detect-tl export MODEL --format onnx",
+        )
+    return found
 
 
 class OnnxRuntimeBackend:
@@ -71,7 +95,10 @@ class OnnxRuntimeBackend:
 
     suffixes: ClassVar[tuple[str, ...]] = (".onnx",)
 
-    def __init__(self, path: Path, *, threads: int | None = None, device: str = "auto") -> None:
+    def __init__(
+        self, path: Path, *, threads: int | None = None, calls: int = 1, device: str = "auto"
+    ) -> None:
+        del calls  # a session takes any number of them
         self._session = _open_session(path, threads or os.cpu_count() or 1, device)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         graph = GraphIO(
@@ -86,27 +113,38 @@ class OnnxRuntimeBackend:
         self._batch: int | None = batch if isinstance(batch, int) else None
 
     def infer(self, batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """Run a (batch, 3, height, width) RGB batch in [0, 1].
-
-        A model exported for a fixed batch runs as often as needed, the last time filled up.
-        """
-        feed = batch.astype(self._dtype, copy=False)
-        step = self._batch or max(len(feed), 1)
-        parts = [self._run(feed[i : i + step], step) for i in range(0, len(feed), step)]
-        if len(parts) == 1:
-            return parts[0]
-        return [np.concatenate(column) for column in zip(*parts, strict=True)]
+        """Run a (batch, 3, height, width) RGB batch in [0, 1]."""
+        return in_batches(batch.astype(self._dtype, copy=False), self._batch, self._run)
 
     def close(self) -> None:
         del self._session
 
-    def _run(self, part: NDArray[Any], step: int) -> list[NDArray[np.float32]]:
+    def _run(self, part: NDArray[Any]) -> Sequence[NDArray[Any]]:
+        outputs: Sequence[NDArray[Any]] = self._session.run(None, {self._input: part})
+        return outputs
+
+
+def in_batches(
+    feed: NDArray[Any],
+    size: int | None,
+    run: Callable[[NDArray[Any]], Sequence[NDArray[Any]]],
+) -> list[NDArray[np.float32]]:
+    """Run a batch through an engine; one of a fixed size, as often as needed, the last filled up.
+
+    size: images that the engine takes in one call; None: any number.
+    """
+    step = size or max(len(feed), 1)
+    parts = []
+    for start in range(0, len(feed), step):
+        part = feed[start : start + step]
         count = len(part)
         if count < step:
             filler = np.zeros((step - count, *part.shape[1:]), part.dtype)
             part = np.concatenate((part, filler))
-        outputs: Sequence[NDArray[Any]] = self._session.run(None, {self._input: part})
-        return [output[:count].astype(np.float32, copy=False) for output in outputs]
+        parts.append([output[:count].astype(np.float32, copy=False) for output in run(part)])
+    if len(parts) == 1:
+        return parts[0]
+    return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
 
 def _open_session(path: Path, threads: int, device: str) -> Any:
@@ -135,13 +173,19 @@ def _open_session(path: Path, threads: int, device: str) -> Any:
 
 
 def _providers(available: Sequence[str], device: str) -> list[str]:
+    """What ONNX Runtime is to run on, the CPU last, for what the rest cannot do."""
     if device not in DEVICES:
         raise UsageError(f"unknown device {device!r}", hint=f"Known: {', '.join(DEVICES)}")
-    cuda = "CUDAExecutionProvider"
-    if device == "cuda" and cuda not in available:
+    if device == "auto":
+        wanted = [_PROVIDERS[kind] for kind in _BY_ITSELF if _PROVIDERS[kind] in available]
+    elif device == "cpu":
+        wanted = []
+    elif _PROVIDERS[device] in available:
+        wanted = [_PROVIDERS[device]]
+    else:
         raise MachineError(
-            "this ONNX Runtime has no CUDA support",
-            hint="Install onnxruntime-gpu in place of onnxruntime, or use --device cpu.",
+            f"this ONNX Runtime has no {_PROVIDERS[device].removesuffix('ExecutionProvider')} "
+            "support",
+            hint=f"Install {_PACKAGES[device]} in place of onnxruntime, or use --device cpu.",
         )
-    wanted = [cuda] if device != "cpu" and cuda in available else []
-    return [*wanted, "CPUExecutionProvider"]
+    return [*wanted[:1], "CPUExecutionProvider"]

@@ -8,11 +8,13 @@ import subprocess
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from detect_tl.core.errors import UsageError
 from detect_tl.core.files import atomic_path, read_json, write_json
-from detect_tl.training.config import TrainConfig
+
+if TYPE_CHECKING:
+    from detect_tl.training.config import TrainConfig
 
 _PACKAGES = (
     "detect-tl",
@@ -96,6 +98,8 @@ class RunFolder:
         return run
 
     def config(self) -> TrainConfig:
+        from detect_tl.training.config import TrainConfig  # pydantic takes a while to import
+
         return TrainConfig.parse(read_json(self.path / "config.json"))
 
     def dataset(self) -> Path:

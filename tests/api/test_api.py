@@ -15,7 +15,8 @@ from PIL import Image
 
 import detect_tl
 from detect_tl import api
-from detect_tl.api.evaluation import runtime_device, torch_device, truth_of
+from detect_tl.api.engines import runtime_device, torch_device
+from detect_tl.api.evaluation import truth_of
 from detect_tl.api.exporting import exported
 from detect_tl.api.model_files import ModelFiles, find_model
 from detect_tl.cli.app import COMMANDS

@@ -129,13 +129,26 @@ def test_unknown_engines_kinds_and_devices(tmp_path: Path, detect_model: Path) -
         load_backend(detect_model, device="gpu")
 
 
-def test_a_device_that_is_not_there(detect_model: Path) -> None:
+@pytest.mark.parametrize(
+    ("device", "provider", "told"),
+    [
+        ("cuda", "CUDAExecutionProvider", "no CUDA support"),
+        ("tensorrt", "TensorrtExecutionProvider", "no Tensorrt support"),
+        ("coreml", "CoreMLExecutionProvider", "no CoreML support"),
+        ("directml", "DmlExecutionProvider", "no Dml support"),
+    ],
+)
+def test_a_device_that_is_not_there(
+    detect_model: Path, device: str, provider: str, told: str
+) -> None:
     import onnxruntime
 
-    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-        pytest.skip("this ONNX Runtime has CUDA")
-    with pytest.raises(MachineError, match="no CUDA"):
-        load_backend(detect_model, device="cuda")
+    if provider in onnxruntime.get_available_providers():
+        load_backend(detect_model, "onnxruntime", device=device).close()
+        return
+    with pytest.raises(MachineError, match=told) as caught:
+        load_backend(detect_model, device=device)
+    assert "onnxruntime" in caught.value.hint
 
 
 def test_nothing_is_kept_to_be_reported(detect_model: Path, tmp_path: Path) -> None:

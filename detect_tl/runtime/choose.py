@@ -1,0 +1,189 @@
+"""The fastest engine of this machine whose answers agree, found by trying."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from detect_tl.core.detections import Detections
+from detect_tl.core.errors import DataError, DetectTLError, MachineError, WeightsError
+from detect_tl.core.files import read_json, sha256_file, write_json
+from detect_tl.core.geometry import boxes_iou
+from detect_tl.core.images import Image
+from detect_tl.runtime.backends import Backend, load_backend, readers
+from detect_tl.runtime.detector import Detector
+
+SECONDS = 1.0
+"""How long all engines together are timed; loading them comes on top."""
+
+_WARM_UP, _FEWEST = 2, 3  # calls that do not count, and at least so many that do
+
+# Two engines agree when each finds what the other clearly sees: a box of its class, not far from
+# its score and its place. Half precision moves both a little.
+_CLEAR, AGREEMENT_CONFIDENCE = 0.35, 0.2
+_SCORE, _IOU = 0.1, 0.8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One engine on one picture. milliseconds: median of a call, from picture to detections.
+
+    against: why it is not taken; empty for one that may be.
+    """
+
+    backend: str
+    milliseconds: float | None = None
+    against: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The engine that was taken, open, and what was tried for it; nothing, where it was known."""
+
+    name: str
+    backend: Backend
+    trials: tuple[Trial, ...] = ()
+
+
+def fastest_backend(
+    path: Path,
+    image: Image,
+    *,
+    imgsz: tuple[int, int] | None = None,
+    rect: bool | None = None,
+    threads: int | None = None,
+    calls: int = 1,
+    device: str = "auto",
+    memory: Path | None = None,
+) -> Choice:
+    """Try all engines that read this file on one picture, and take the fastest that agrees.
+
+    The first that loads is the measure of what is right: ONNX Runtime, where it reads the file.
+    imgsz, rect: as for `Detector`. memory: a file that keeps the choice for this
+    model and machine, so that it is made once; one that cannot be read or written is done without.
+
+    Raises what the first engine raised when none can run the file.
+    """
+    names = readers(path)
+    options: dict[str, Any] = {"threads": threads, "calls": calls, "device": device}
+    asked = [*options.values(), imgsz, rect]
+    key = _key(path, image, names, asked) if memory and len(names) > 1 else ""
+    known = _remembered(memory, key) if memory and key else None
+    if len(names) == 1 or known in names:
+        name = known or names[0]
+        return Choice(name, load_backend(path, name, **options))
+    trials: list[Trial] = []
+    right: Detections | None = None
+    errors: list[DetectTLError] = []
+    for name in names:
+        try:
+            backend = load_backend(path, name, **options)
+        except (MachineError, WeightsError) as error:
+            errors.append(error)
+            trials.append(Trial(backend=name, against=error.message))
+            continue
+        with closing(backend):
+            detector = Detector(backend, conf=AGREEMENT_CONFIDENCE, imgsz=imgsz, rect=rect)
+            trial, found = _tried(name, detector, image, right, SECONDS / len(names))
+        trials.append(trial)
+        right = found if right is None else right
+    best = min(
+        (trial for trial in trials if not trial.against),
+        key=lambda trial: trial.milliseconds or float("inf"),
+        default=None,
+    )
+    if best is None:
+        raise errors[0]
+    if memory:
+        _remember(memory, key, best.backend)
+    return Choice(best.backend, load_backend(path, best.backend, **options), tuple(trials))
+
+
+def _tried(
+    name: str, detector: Detector, image: Image, right: Detections | None, seconds: float
+) -> tuple[Trial, Detections]:
+    found = detector([image])[0]
+    apart = "" if right is None else disagreement(right, found)
+    if apart:
+        return Trial(backend=name, against=apart), found
+    times = timed(detector, image, seconds)
+    return Trial(backend=name, milliseconds=1000 * float(np.median(times))), found
+
+
+def timed(detector: Detector, image: Image, seconds: float) -> list[float]:
+    """Seconds of one call after another, for about so many seconds; the first ones do not count."""
+    for _ in range(_WARM_UP):
+        detector([image])
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(times) < _FEWEST or time.perf_counter() < end:
+        began = time.perf_counter()
+        detector([image])
+        times.append(time.perf_counter() - began)
+    return times
+
+
+def disagreement(first: Detections, second: Detections) -> str:
+    """What the one clearly detects and the other does not, in words; empty where they agree."""
+    for ours, theirs in ((first, second), (second, first)):
+        clear = np.flatnonzero(ours.score >= _CLEAR)
+        alone = [row for row in clear.tolist() if not _alike(ours, row, theirs)]
+        if alone:
+            return f"{len(alone)} of {len(clear)} clear detections have no like"
+    return ""
+
+
+def _alike(ours: Detections, row: int, theirs: Detections) -> bool:
+    near = theirs.class_id == ours.class_id[row]
+    near &= np.abs(theirs.score - ours.score[row]) <= _SCORE
+    boxes = theirs.xyxy[near].astype(np.float64)
+    box = np.broadcast_to(ours.xyxy[row].astype(np.float64), boxes.shape)
+    return bool((boxes_iou(box, boxes) >= _IOU).any())
+
+
+def _key(path: Path, image: Image, names: list[str], asked: Sequence[Any]) -> str:
+    """Everything that which engine is the fastest may depend on."""
+    versions = [_version(package) for package in ("detect-tl", "onnxruntime", "openvino")]
+    machine = platform.machine(), platform.processor(), os.cpu_count()
+    parts = sha256_file(path), *names, *versions, *machine, *asked, *image.shape[:2]
+    return " ".join(str(part).replace(" ", "") for part in parts)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "-"
+
+
+_KEPT = 200  # choices
+
+
+def _remembered(memory: Path, key: str) -> str | None:
+    found = _choices(memory).get(key)
+    return found if isinstance(found, str) else None
+
+
+def _remember(memory: Path, key: str, name: str) -> None:
+    choices = list({**_choices(memory), key: name}.items())[-_KEPT:]
+    try:
+        write_json(memory, dict(choices))
+    except (OSError, DetectTLError):
+        return  # a disk that cannot be written costs the next start a second
+
+
+def _choices(memory: Path) -> dict[str, Any]:
+    try:
+        found = read_json(memory)
+    except (OSError, DataError):
+        return {}
+    return found if isinstance(found, dict) else {}
