@@ -14,6 +14,11 @@ from detect_tl.web.guard import SECURITY_HEADERS
 from detect_tl.web.server import Address
 
 
+def boxes(record: dict[str, Any]) -> dict[str, list[float]]:
+    """The boxes of an answer by class, of which there is one each."""
+    return {item["class"]: item["xyxy"] for item in record["detections"]}
+
+
 def assert_refused(answer: httpx.Response, status: int) -> None:
     """One sentence, the headers that protect a browser, and nothing of how it is made."""
     assert answer.status_code == status, answer.text

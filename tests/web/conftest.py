@@ -80,10 +80,6 @@ def encoded(image: Image, suffix: str = ".png") -> bytes:
     return data.tobytes()
 
 
-def boxes(record: dict[str, Any]) -> dict[str, list[float]]:
-    return {item["class"]: item["xyxy"] for item in record["detections"]}
-
-
 def noise(width: int, height: int) -> Image:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from detect_tl.core.images import Image
 from detect_tl.web.server import Address
 from tests.browser import Tab
 from tests.runtime.conftest import picture
+from tests.web.clients import boxes
 
 PHONE, DESK = 375, 1100
 CELL = 80
@@ -49,6 +52,14 @@ def show(tab: Tab, address: Address, width: int = DESK, *, dark: bool = False) -
 
 def records(tab: Tab) -> list[dict[str, Any]]:
     return [answer for answer in tab.received if "detections" in answer]
+
+
+def wait_for_different(tab: Tab, count: int) -> None:
+    """Wait until so many different answers have come."""
+    deadline = time.monotonic() + 60
+    while len({json.dumps(boxes(one)) for one in records(tab)}) < count:
+        assert time.monotonic() < deadline, "the answers are all alike"
+        tab.wait("document.getElementById('notice').hidden")
 
 
 def near(found: dict[str, list[float]], truth: dict[str, list[int]]) -> bool:

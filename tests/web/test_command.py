@@ -17,7 +17,8 @@ import httpx
 import pytest
 
 from tests.cli.conftest import Run, process, refused, run  # noqa: F401  # fixture
-from tests.web.conftest import TWO_BOXES, boxes, encoded, two_cells
+from tests.web.clients import boxes
+from tests.web.conftest import TWO_BOXES, encoded, two_cells
 
 PICTURE = encoded(two_cells())
 

@@ -18,8 +18,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from detect_tl.web import server
 from detect_tl.web.server import Address
-from tests.web.clients import assert_refused, at_root, connected, joined, spoken
-from tests.web.conftest import TWO_BOXES, boxes, encoded, serving, two_cells
+from tests.web.clients import assert_refused, at_root, boxes, connected, joined, spoken
+from tests.web.conftest import TWO_BOXES, encoded, serving, two_cells
 
 PICTURE = encoded(two_cells())
 PATIENCE = 0.4

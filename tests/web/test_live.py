@@ -17,8 +17,8 @@ from websockets.sync.client import ClientConnection, connect
 
 from detect_tl.web.server import Address
 from tests.runtime.colour_model import colour_model
-from tests.web.clients import joined
-from tests.web.conftest import TWO_BOXES, boxes, encoded, noise, serving, two_cells
+from tests.web.clients import boxes, joined
+from tests.web.conftest import TWO_BOXES, encoded, noise, serving, two_cells
 
 PICTURE = encoded(two_cells(), ".jpg")
 PICTURE_OF_MUCH = encoded(noise(64, 64), ".jpg")

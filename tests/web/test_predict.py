@@ -20,7 +20,8 @@ from detect_tl.runtime.detector import Detector
 from detect_tl.runtime.draw import draw_detections
 from detect_tl.runtime.frames import Frame
 from detect_tl.runtime.sinks import as_record
-from tests.web.conftest import CONF, TWO_BOXES, boxes, encoded, noise, serving, two_cells
+from tests.web.clients import boxes
+from tests.web.conftest import CONF, TWO_BOXES, encoded, noise, serving, two_cells
 
 
 def expected(model: Path, data: bytes, name: str, **settings: Any) -> dict[str, Any]:
