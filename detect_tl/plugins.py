@@ -1,4 +1,4 @@
-"""The door through which formats, strategies and backends come in, built-in ones included.
+"""The door through which formats, strategies, backends and sinks come in, built-in ones included.
 
 A package offers a plugin as an entry point of one of the groups below; it is imported only when
 its name is asked for.
@@ -15,7 +15,11 @@ from detect_tl.core.errors import DetectTLError, MachineError, UsageError, did_y
 T = TypeVar("T")
 
 Group = Literal[
-    "detect_tl.formats", "detect_tl.strategies", "detect_tl.augmentations", "detect_tl.backends"
+    "detect_tl.formats",
+    "detect_tl.strategies",
+    "detect_tl.augmentations",
+    "detect_tl.backends",
+    "detect_tl.sinks",
 ]
 
 

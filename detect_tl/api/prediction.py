@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -22,8 +22,13 @@ def predict(
     source: str | Path,
     *,
     out: Path | None = None,
-    save: Collection[Literal["video", "images", "jsonl"]] | None = None,
+    save: Collection[str] | None = None,
     show: bool = False,
+    track: bool = False,
+    lines: Mapping[str, Sequence[float]] | None = None,
+    zones: Mapping[str, Sequence[float]] | None = None,
+    tiles: int | None = None,
+    tile_overlap: float = 0.2,
     conf: float | Mapping[str, float] | Literal["auto"] = 0.25,
     iou: float = 0.7,
     max_det: int = 300,
@@ -33,6 +38,9 @@ def predict(
     backend: str = "auto",
     device: str = "",
     limit: int | None = None,
+    stdin_size: tuple[int, int] | None = None,
+    stdin_fps: float = 25.0,
+    reconnect: float = 60.0,
     trust: bool = False,
     progress: Progress | None = None,
 ) -> PredictResult:
@@ -40,15 +48,25 @@ def predict(
 
     model: run folder, .pt, .onnx or the name of weights; a checkpoint is exported first, through
     the parity gate, unless that was done before. source: image, folder, pattern, video, camera
-    number or stream. out: folder for the results; None writes nothing. conf: "auto" takes the best
-    threshold of every class, which training has measured and kept in the run. The other values are
-    those of `detect_tl.runtime.predict.predict`, which see, and which says what is raised.
+    number, stream, "-" for raw bgr24 frames on standard input, of which `stdin_size` says width and
+    height and `stdin_fps` how many are a second, or a .txt file that names several of those.
+    out: folder for the results; None writes nothing. conf: "auto" takes the best threshold of every
+    class, which training has measured and kept in the run. reconnect: seconds to go on trying when
+    a live stream is lost. The other values are those of `detect_tl.runtime.predict.predict`, which
+    see, and which says what is raised.
     """
     from detect_tl.core.files import refuse_existing
+    from detect_tl.core.geometry import Size
     from detect_tl.runtime.predict import predict as run
+    from detect_tl.runtime.raw import RawFormat
+    from detect_tl.runtime.several import refuse_window
 
+    # Before an export is made for nothing.
     if out is not None:
-        refuse_existing(Path(out))  # before an export is made for nothing
+        refuse_existing(Path(out))
+    if show:
+        refuse_window(source)
+    pipe = None if stdin_size is None else RawFormat(Size(*stdin_size), stdin_fps)
     sides = (imgsz, imgsz) if isinstance(imgsz, int) else imgsz
     files = find_model(model, trust=trust, progress=progress)
     least = best_confidences(files) if conf == "auto" else conf
@@ -59,6 +77,11 @@ def predict(
         out=None if out is None else Path(out),
         save=save,
         show=show,
+        track=track,
+        lines=lines,
+        zones=zones,
+        tiles=tiles,
+        tile_overlap=tile_overlap,
         conf=least,
         iou=iou,
         max_det=max_det,
@@ -68,6 +91,8 @@ def predict(
         backend=backend,
         device=runtime_device(device),
         limit=limit,
+        pipe=pipe,
+        reconnect=reconnect,
         progress=progress,
     )
 

@@ -56,7 +56,7 @@ class SplitSizes(click.ParamType[tuple[float, ...]]):
 
 
 class Confidence(click.ParamType[float | str | dict[str, float]]):
-    """A confidence, or `auto`; where YAML gives a mapping, one for each class that it names."""
+    """A confidence, `auto`, or one for each class that is named: person=0.5,car=0.3."""
 
     name = "CONF"
 
@@ -67,7 +67,21 @@ class Confidence(click.ParamType[float | str | dict[str, float]]):
             return "auto"
         if isinstance(value, dict):
             return {str(name): self._number(each, param, ctx) for name, each in value.items()}
+        if "=" in str(value):
+            return self._of_classes(str(value), param, ctx)
         return self._number(value, param, ctx)
+
+    def _of_classes(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, float]:
+        each: dict[str, float] = {}
+        for part, name, number in _pairs(value):
+            if not (name and number):
+                self.fail(f"{part!r} is not of the form person=0.5", param, ctx)
+            if name in each:
+                self.fail(f"{name!r} is given twice", param, ctx)
+            each[name] = self._number(number, param, ctx)
+        return each
 
     def _number(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -75,10 +89,32 @@ class Confidence(click.ParamType[float | str | dict[str, float]]):
         try:
             number = float(value)
         except (TypeError, ValueError):
-            self.fail(f"{value!r} is neither a number nor auto", param, ctx)
+            self.fail(
+                f"{value!r} is neither a number, nor auto, nor of the form person=0.5", param, ctx
+            )
         if not 0 <= number <= 1:
             self.fail(f"{number:g} does not lie between 0 and 1", param, ctx)
         return number
+
+
+class Place(click.ParamType[tuple[str, tuple[float, ...]]]):
+    """A line or zone with a name and its points: door:0.1,0.5,0.9,0.5."""
+
+    def __init__(self, points: str) -> None:
+        self.name = f"NAME:{points}"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, tuple[float, ...]]:
+        if isinstance(value, tuple):
+            return value
+        name, _, points = str(value).rpartition(":")
+        if not name.strip():
+            self.fail(f"{value!r} is not of the form {self.name}", param, ctx)
+        try:
+            return name.strip(), tuple(float(part) for part in points.split(","))
+        except ValueError:
+            self.fail(f"{points!r} is not made of numbers with commas between them", param, ctx)
 
 
 class NewNames(click.ParamType[dict[str, str]]):
@@ -172,6 +208,24 @@ class ImageSize(click.ParamType[tuple[int, int]]):
         return sides[0], sides[-1]
 
 
+class FrameSize(click.ParamType[tuple[int, int]]):
+    """Width and height in pixels, in the order in which FFmpeg says them: 1280x720."""
+
+    name = "WIDTHxHEIGHT"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        parts = str(value).lower().split("x") if not isinstance(value, list | tuple) else value
+        try:
+            width, height = (int(part) for part in parts)
+        except (TypeError, ValueError):
+            self.fail(f"{value!r} is not a size such as 1280x720", param, ctx)
+        if min(width, height) < 1:
+            self.fail(f"{value!r} has a side below 1", param, ctx)
+        return width, height
+
+
 class Layers(click.ParamType[str | tuple[int, ...]]):
     """What stays frozen: a name, a number of layers, or their numbers with commas between."""
 
@@ -187,6 +241,7 @@ class Layers(click.ParamType[str | tuple[int, ...]]):
 SPLIT = SplitFractions()
 LAYERS = Layers()
 IMGSZ = ImageSize()
+FRAME_SIZE = FrameSize()
 COLUMNS = ColumnNames()
 SPLIT_SIZES = SplitSizes()
 NEW_NAMES = NewNames()

@@ -8,14 +8,27 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from detect_tl import api
+from detect_tl import api, plugins
 from detect_tl.cli.options import PATH, device_option, imgsz_option, trust_option, verb
 from detect_tl.cli.output import Output, Piece, Table, pass_output
-from detect_tl.cli.params import CommaList, Confidence
+from detect_tl.cli.params import FRAME_SIZE, CommaList, Confidence, Place
 from detect_tl.core.files import unused_folder
+from detect_tl.core.words import counted
 
 if TYPE_CHECKING:
     from detect_tl.runtime.predict import PredictResult
+
+
+def _by_name(
+    ctx: click.Context,
+    parameter: click.Parameter,
+    value: tuple[tuple[str, tuple[float, ...]], ...],
+) -> dict[str, tuple[float, ...]]:
+    names = [name for name, _ in value]
+    for name in names:
+        if names.count(name) > 1:
+            raise click.BadParameter(f"{name!r} is given twice", ctx, parameter)
+    return dict(value)
 
 
 @verb(
@@ -24,6 +37,10 @@ if TYPE_CHECKING:
     detect-tl predict runs/mine video.mp4 --out detections
     detect-tl predict best.onnx "shots/*.jpg" --conf 0.5 --classes cat,dog
     detect-tl predict yolo11n 0 --show
+    detect-tl predict runs/mine "aerial/*.jpg" --tiles 640 --save csv,images
+    detect-tl predict yolo11n street.mp4 --track --line gate:0,0.6,1,0.6 --classes person,car
+    detect-tl predict yolo11n streams.txt --out cameras
+    detect-tl predict yolo11n - --stdin-size 640x360
     """,
 )
 @click.argument("model")
@@ -36,16 +53,51 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--save",
-    type=CommaList("KINDS", ("video", "images", "jsonl")),
-    help="What to write: video, images, jsonl.  [default: jsonl, and video or images]",
+    type=CommaList("KINDS"),
+    help=f"What to write: {', '.join(plugins.names('detect_tl.sinks'))}.  "
+    "[default: jsonl, and video or images]",
 )
 @click.option("--show", is_flag=True, help="Open a window; q ends the run.")
+@click.option(
+    "--track", is_flag=True, help="Follow objects and number them: videos, cameras and streams."
+)
+@click.option(
+    "--line",
+    "lines",
+    type=Place("x1,y1,x2,y2"),
+    multiple=True,
+    callback=_by_name,
+    help="Count who crosses this line, with --track; in is from its right to its left, seen from "
+    "its first point towards its second. Pixels or fractions; may be repeated.",
+)
+@click.option(
+    "--zone",
+    "zones",
+    type=Place("x1,y1,x2,y2,x3,y3,…"),
+    multiple=True,
+    callback=_by_name,
+    help="Count who stands inside these corners. Pixels or fractions; may be repeated.",
+)
+@click.option(
+    "--tiles",
+    type=click.IntRange(min=32),
+    metavar="SIDE",
+    help="Look at tiles of this side in pixels too: small objects in large pictures.",
+)
+@click.option(
+    "--tile-overlap",
+    type=click.FloatRange(0, 0.9),
+    default=0.2,
+    show_default=True,
+    help="Share of its side that a tile has in common with the next.",
+)
 @click.option(
     "--conf",
     type=Confidence(),
     default=0.25,
     show_default=True,
-    help="Lowest score to keep; auto: the best one for every class, as training measured.",
+    help="Lowest score to keep, for all or by class (person=0.5,car=0.3); auto: the best one for "
+    "every class, as training measured.",
 )
 @click.option(
     "--iou",
@@ -73,18 +125,43 @@ if TYPE_CHECKING:
 )
 @device_option
 @click.option("--limit", type=click.IntRange(min=1), help="End after so many frames.")
+@click.option(
+    "--reconnect",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to try again when a stream is lost; 0: not at all.",
+)
+@click.option("--stdin-size", type=FRAME_SIZE, help="Size of the raw frames on standard input.")
+@click.option(
+    "--stdin-fps",
+    type=click.FloatRange(0, 1000, min_open=True),
+    default=25.0,
+    show_default=True,
+    help="Frames a second on standard input.",
+)
 @trust_option
 @pass_output
-def command(console: Output, model: str, source: str, **options: Any) -> None:
+@click.pass_context
+def command(
+    ctx: click.Context, /, console: Output, model: str, source: str, **options: Any
+) -> None:
     """Detect on images, videos, cameras and streams, without torch.
 
     MODEL is a run folder, a .pt or .onnx file, or the name of weights. SOURCE is an image, a
-    folder, a pattern in quotes, a video, a camera number, or a stream such as rtsp://…; a camera
-    or stream runs until Ctrl-C, --limit or the window ends it.
+    folder, a pattern in quotes, a video, a camera number, a stream such as rtsp://…, or - for raw
+    frames on standard input, as `ffmpeg … -f rawvideo -pix_fmt bgr24 -` gives them. A .txt file
+    names several of those, one a line, which are read at the same time. A camera, stream or pipe
+    runs until Ctrl-C, --limit or the window ends it, and what it gave until then is kept; the frame
+    age is the time from capture to output. Exit code 1 when one of several sources failed, or a
+    full disk ended the run.
     """
     if options["out"] is None and not options["show"]:
         options["out"] = unused_folder(Path("predictions"))
-    console.show(api.predict(model, source, progress=console.progress, **options), _describe)
+    result = api.predict(model, source, progress=console.progress, **options)
+    console.show(result, _describe)
+    ctx.exit(1 if result.failed else 0)
 
 
 def _describe(result: PredictResult) -> Iterator[Piece]:
@@ -92,6 +169,28 @@ def _describe(result: PredictResult) -> Iterator[Piece]:
         yield f"{finding.severity}: {finding}"
     rows = [(name, str(count)) for name, count in result.objects.items()]
     yield Table(("class", "detections"), rows, right=("detections",)) if rows else "nothing found"
-    dropped = f", {result.stats.dropped} dropped to keep up" if result.stats.dropped else ""
-    yield f"{result.frames} frames, {result.fps:.1f} frames/s{dropped}"
+    if result.tracks is not None:
+        yield counted(result.tracks, "object") + " followed"
+    for part in result.parts or (result,):
+        if part.counts is not None:
+            yield from _counted(part.counts, f"{part.source.name}: " if result.parts else "")
+    yield from (f"{part.source.name}: {_pace(part)}" for part in result.parts)
+    yield _pace(result)
     yield from (f"written: {path}" for path in result.files)
+
+
+def _pace(result: PredictResult) -> str:
+    dropped = f", {result.stats.dropped} dropped to keep up" if result.stats.dropped else ""
+    return f"{result.frames} frames, {result.stats.pace}{dropped}"
+
+
+def _counted(counts: dict[str, Any], where: str) -> Iterator[Piece]:
+    for name, line in counts["lines"].items():
+        rows = [(label, str(c["in"]), str(c["out"])) for label, c in line["classes"].items()]
+        rows.append(("all", str(line["in"]), str(line["out"])))
+        yield Table((f"{where}{name}", "in", "out"), rows, right=("in", "out"))
+    for name, zone in counts["zones"].items():
+        heads = [head for head in ("mean", "max", "distinct") if head in zone]
+        every = [*zone["classes"].items(), ("all", zone)]
+        rows = [(label, *(f"{values[head]:g}" for head in heads)) for label, values in every]
+        yield Table((f"{where}{name}", *heads), rows, right=heads)

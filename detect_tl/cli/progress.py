@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,15 +26,17 @@ def progress_on_stderr() -> Progress:
 
 
 class Bars:
-    """Bars with the time that is left; nested steps stand below each other."""
+    """Bars with the time that is left; nested steps, and those of threads, one below another."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._live: RichProgress | None = None
         self._open = 0
 
     @contextmanager
     def step(self, text: str, total: float | None = None) -> Iterator[_Bar]:
-        live = self._start()
+        with self._lock:
+            live = self._start()
         task = live.add_task(_plain(text), total=total)
         try:
             yield _Bar(live, task)
@@ -41,7 +44,8 @@ class Bars:
                 done = live.tasks[live.task_ids.index(task)].completed
                 live.update(task, total=done or 1, completed=done or 1)
         finally:
-            self._end()
+            with self._lock:
+                self._end()
 
     def say(self, text: str) -> None:
         if self._live is None:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+NO_TRACK = -1
+"""The track id of an object without one."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detections:
@@ -16,7 +19,8 @@ class Detections:
     score: (n,) float32 in [0, 1].
     class_id: (n,) int64, index into the model's names.
     mask: (n, height, width) bool of the upright image, or None for a box detector.
-    track_id: (n,) int64, or None without tracking.
+    track_id: (n,) int64, the number of the object in a video, -1 for one that has none (yet); no
+    number is there twice. None without tracking.
     """
 
     xyxy: NDArray[np.float32]
@@ -34,6 +38,10 @@ class Detections:
             raise ValueError(f"need masks of shape ({n}, height, width); got {self.mask.shape}")
         if self.track_id is not None and self.track_id.shape != (n,):
             raise ValueError(f"need track ids of shape ({n},); got {self.track_id.shape}")
+        if self.track_id is not None:
+            given = self.track_id[self.track_id != NO_TRACK]
+            if (given < 0).any() or len(np.unique(given)) != len(given):
+                raise ValueError(f"need distinct track ids, or -1 for none; got {self.track_id}")
 
     def __len__(self) -> int:
         return len(self.score)

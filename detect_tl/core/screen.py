@@ -20,6 +20,12 @@ def has_display() -> bool:
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
+def require_display(instead: str) -> None:
+    """Raise MachineError where there is no display; instead: what to do without one."""
+    if not has_display():
+        raise MachineError("there is no display to show a window on", hint=instead)
+
+
 @contextmanager
 def opened_window(title: str, instead: str) -> Iterator[None]:
     """A window that can be resized, closed at the end.
@@ -29,8 +35,7 @@ def opened_window(title: str, instead: str) -> Iterator[None]:
     """
     import cv2
 
-    if not has_display():
-        raise MachineError("there is no display to show a window on", hint=instead)
+    require_display(instead)
     try:
         cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
     except cv2.error as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from fractions import Fraction
@@ -19,7 +20,8 @@ from detect_tl.runtime.frames import Frame, SourceInfo
 class CameraSource:
     """A camera that the system knows by a number.
 
-    Raises MachineError when it cannot be opened, gives no picture, or stops giving them.
+    Raises MachineError when it cannot be opened or gives no picture. When it stops giving them, its
+    frames end, and a finding says so.
     """
 
     def __init__(self, number: int) -> None:
@@ -30,6 +32,13 @@ class CameraSource:
         self._capture = _open(number)
         self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # an older frame is of no use
         self._first: Any = self._read()
+        self._arrived = time.monotonic()
+        if self._first is None:
+            self.close()
+            raise MachineError(
+                f"camera {number} gives no picture",
+                hint="Is it covered by a privacy switch, or used by another program?",
+            )
         height, width = self._first.shape[:2]
         fps = self._capture.get(cv2.CAP_PROP_FPS)
         self.info = SourceInfo(
@@ -38,27 +47,32 @@ class CameraSource:
             size=Size(width, height),
             fps=Fraction(fps).limit_denominator(1001) if 1 <= fps <= 1000 else None,
             live=True,
+            endless=True,
         )
+        self._ended = threading.Event()
 
     def __iter__(self) -> Iterator[Frame]:
-        start, index, image = time.monotonic(), 0, self._first
+        name, start, index = f"camera-{self._number}", self._arrived, 0
+        image, captured = self._first, start
         self._first = None
-        while True:
-            yield Frame(image, index, time.monotonic() - start, f"camera-{self._number}")
-            image, index = self._read(), index + 1
+        while image is not None:
+            yield Frame(image, index, captured - start, name, captured=captured)
+            if self._ended.is_set():
+                return
+            image, captured, index = self._read(), time.monotonic(), index + 1
+        text = f"camera {self._number} gives no more pictures; those before were used"
+        self.findings.append(Finding("camera.lost", "warning", text))
+
+    def stop(self) -> None:
+        self._ended.set()
 
     def close(self) -> None:
         self._capture.release()
 
     def _read(self) -> Any:
+        """The next picture, or None."""
         good, image = self._capture.read()
-        if not good or image is None:
-            self.close()
-            raise MachineError(
-                f"camera {self._number} gives no picture",
-                hint="Is it unplugged, covered by a privacy switch, or used by another program?",
-            )
-        return np.asarray(image, np.uint8)
+        return np.asarray(image, np.uint8) if good and image is not None else None
 
 
 def _open(number: int) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from detect_tl.core.detections import Detections
-from detect_tl.core.errors import MachineError
+from detect_tl.core.errors import MachineError, UsageError
 from detect_tl.core.files import atomic_path, disk_errors
 from detect_tl.core.geometry import Size
 from detect_tl.core.images import Image
 from detect_tl.runtime.frames import Frame
-from detect_tl.runtime.sinks import Write
+from detect_tl.runtime.sinks import Place, Sink, Write
 
 _TICKS = 90_000
 """Units of video time in a second, the usual ones of MPEG."""
@@ -124,3 +124,14 @@ def _fitted(image: Image, size: Size) -> Image:
         left, top, right, bottom = 0, 0, size.width - width, size.height - height
         border = cv2.BORDER_REPLICATE
     return np.asarray(cv2.copyMakeBorder(image, top, bottom, left, right, border), np.uint8)
+
+
+def _open(place: Place) -> AbstractContextManager[Write]:
+    if place.source.kind == "images":
+        raise UsageError(
+            "single images make no video", hint="Save them as images; a video needs a video."
+        )
+    return video_file(place.file(f"{place.source.title}.mp4"), place.source.fps)
+
+
+VIDEO = Sink("H.264 in mp4 with boxes, which a browser plays", _open, drawn=True)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from time import monotonic
 from typing import Literal, Protocol
 
 from detect_tl.core.findings import Finding
 from detect_tl.core.geometry import Size
 from detect_tl.core.images import Image
 
-SourceKind = Literal["images", "video", "stream", "camera"]
+SourceKind = Literal["images", "video", "stream", "camera", "several"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,6 +25,7 @@ class Frame:
     index: 0, 1, … in the order of the source, before any are dropped.
     time: seconds since the first frame; 0 for single images.
     name: for people and file names. path: of the image or video; None for cameras and streams.
+    captured: when it entered this process, in seconds of `time.monotonic`.
     """
 
     image: Image
@@ -30,6 +33,7 @@ class Frame:
     time: float
     name: str
     path: Path | None = None
+    captured: float = field(default_factory=monotonic)
 
     @property
     def size(self) -> Size:
@@ -44,6 +48,7 @@ class SourceInfo:
     fps: frames per second; None for single images.
     frame_count: as the header says, which may be wrong; None when it says nothing.
     live: frames come when they come; whoever is late gets the newest one.
+    endless: it has no end of its own, as live sources and pipes: to stop it is how it ends.
     """
 
     kind: SourceKind
@@ -52,6 +57,13 @@ class SourceInfo:
     fps: Fraction | None = None
     frame_count: int | None = None
     live: bool = False
+    endless: bool = False
+
+    @property
+    def title(self) -> str:
+        """A file name made from the name."""
+        name = Path(self.name).stem if self.kind == "video" else self.name.rpartition("://")[2]
+        return re.sub(r"[^\w.-]+", "-", name).strip("-.") or self.kind
 
 
 class Source(Protocol):
@@ -62,9 +74,13 @@ class Source(Protocol):
 
     @property
     def findings(self) -> list[Finding]:
-        """What was odd about the source; complete once it has been read."""
+        """What was odd about the source; complete once it has been read and closed."""
         ...
 
     def __iter__(self) -> Iterator[Frame]: ...
+
+    def stop(self) -> None:
+        """Nobody wants more frames: end, and wait for none. Any thread may say so."""
+        ...
 
     def close(self) -> None: ...

@@ -14,6 +14,10 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
+class EndedError(EOFError):
+    """The other side closed the channel; nothing went wrong."""
+
+
 class Channel(Generic[T]):
     """A queue of at most `capacity` items between one producer and one consumer.
 
@@ -61,23 +65,51 @@ class Channel(Generic[T]):
             self._items.clear()
             self._changed.notify_all()
 
+    def wait(self) -> None:
+        """Wait until there is an item to get, or the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._items or self._closed)
+
     def get(self) -> T:
-        """Wait for an item. Raises EOFError at the end, or the producer's own error."""
+        """Wait for an item. Raises EndedError at the end, or the producer's own error."""
         with self._changed:
             self._changed.wait_for(lambda: self._items or self._closed)
             if self._items:
                 item = self._items.popleft()
                 self._changed.notify_all()
                 return item
-            raise self._error or EOFError("the channel was closed")
+            raise self._error or EndedError("the channel was closed")
 
     def __iter__(self) -> Iterator[T]:
         """Take items until the end; raise the producer's error if it had one."""
         while True:
             try:
                 item = self.get()
-            except EOFError as end:
-                if end is self._error:
-                    raise
+            except EndedError:
                 return
             yield item
+
+
+class Turns:
+    """Permits for several threads, given in the order in which they were asked for."""
+
+    def __init__(self, permits: int) -> None:
+        self._changed = threading.Condition()
+        self._waiting: deque[object] = deque()
+        self._free = permits
+
+    def take(self) -> None:
+        """Wait for a permit."""
+        me = object()
+        with self._changed:
+            self._waiting.append(me)
+            self._changed.wait_for(lambda: self._free > 0 and self._waiting[0] is me)
+            self._waiting.popleft()
+            self._free -= 1
+            self._changed.notify_all()
+
+    def give(self) -> None:
+        """Give a permit back."""
+        with self._changed:
+            self._free += 1
+            self._changed.notify_all()

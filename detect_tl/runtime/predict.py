@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from detect_tl.core.detections import Detections
-from detect_tl.core.errors import DetectTLError, UsageError, did_you_mean
+from detect_tl.core.errors import DetectTLError, UsageError
 from detect_tl.core.files import atomic_folder, refuse_existing
 from detect_tl.core.findings import Finding
 from detect_tl.core.progress import Progress, Silent
 from detect_tl.runtime.backends import load_backend
+from detect_tl.runtime.counts import Counts
 from detect_tl.runtime.detector import Detector, class_ids
-from detect_tl.runtime.draw import draw_detections
-from detect_tl.runtime.encode import video_file
+from detect_tl.runtime.draw import draw_counts, draw_detections
 from detect_tl.runtime.frames import Frame, Source, SourceInfo
+from detect_tl.runtime.fresh import kept_fresh
+from detect_tl.runtime.mailbox import Turns
 from detect_tl.runtime.pipeline import PipelineStats, run_pipeline, share_cores
-from detect_tl.runtime.sinks import Write, json_lines, picture_folder, window
+from detect_tl.runtime.raw import RawFormat
+from detect_tl.runtime.regions import lines_of, zones_of
+from detect_tl.runtime.several import Several, open_any, predict_each, refuse_window
+from detect_tl.runtime.sinks import Place, Sink, Write, chosen_sinks, window
 from detect_tl.runtime.sources import open_source
+from detect_tl.runtime.stopping import Stop, while_disk_lasts
+from detect_tl.runtime.stream import RECONNECT_SECONDS
+from detect_tl.runtime.tiles import TiledDetector
+from detect_tl.runtime.tracking import Tracker, check_followed, lowered
 
-Output = Literal["video", "images", "jsonl"]
-OUTPUTS: tuple[Output, ...] = get_args(Output)
+COUNTS = "counts.csv"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +40,13 @@ class PredictResult:
     """What a prediction run did.
 
     source: what was read. frames: how many were used. objects: detections by class name.
+    tracks: how many objects with different ids there were; None without tracking.
+    counts: at lines and in zones, see `Counts.as_json`; None without any.
     files: what was written: the video, the folder of pictures, the JSON lines; empty without `out`.
-    findings: what was odd about the source, for example fewer frames than its header promises.
+    findings: what was odd about the source, for example fewer frames than its header promises, and
+    what sinks had to say.
+    parts: of several sources, the result of each; the other values are those of all together, and
+    counts are in the parts alone.
     """
 
     source: SourceInfo
@@ -42,6 +54,9 @@ class PredictResult:
     objects: dict[str, int]
     files: tuple[Path, ...]
     findings: tuple[Finding, ...]
+    tracks: int | None = None
+    counts: dict[str, Any] | None = None
+    parts: tuple[PredictResult, ...] = ()
 
     @property
     def frames(self) -> int:
@@ -51,7 +66,13 @@ class PredictResult:
     def fps(self) -> float:
         return self.stats.fps
 
+    @property
+    def failed(self) -> bool:
+        """Whether a part of what was wanted is missing: a source of several, or the end of one."""
+        return any(finding.severity == "error" for finding in self.findings)
+
     def as_json(self) -> dict[str, Any]:
+        age = self.stats.age_ms
         return {
             "source": self.source.name,
             "kind": self.source.kind,
@@ -62,9 +83,13 @@ class PredictResult:
             "fps": round(self.fps, 2),
             "stage_ms": {name: round(ms, 2) for name, ms in self.stats.stage_ms.items()},
             "objects": self.objects,
+            "tracks": self.tracks,
+            "counts": self.counts,
             "files": [str(path) for path in self.files],
+            "frame_age_ms": age and {name: round(ms, 2) for name, ms in age.items()},
             "stopped": self.stats.stopped,
             "findings": [finding.as_json() for finding in self.findings],
+            "sources": [part.as_json() for part in self.parts],
         }
 
 
@@ -73,8 +98,13 @@ def predict(
     source: str | Path,
     *,
     out: Path | None = None,
-    save: Collection[Output] | None = None,
+    save: Collection[str] | None = None,
     show: bool = False,
+    track: bool = False,
+    lines: Mapping[str, Sequence[float]] | None = None,
+    zones: Mapping[str, Sequence[float]] | None = None,
+    tiles: int | None = None,
+    tile_overlap: float = 0.2,
     conf: float | Mapping[str, float] = 0.25,
     iou: float = 0.7,
     max_det: int = 300,
@@ -84,22 +114,33 @@ def predict(
     backend: str = "auto",
     device: str = "auto",
     limit: int | None = None,
+    pipe: RawFormat | None = None,
+    reconnect: float = RECONNECT_SECONDS,
     progress: Progress | None = None,
 ) -> PredictResult:
     """Detect on everything that `source` gives.
 
     model: an exported file, or a detector that is ready (it keeps its own settings and stays
     open; `conf` to `device` are for a file).
-    source: image, folder, pattern, video, camera number or stream address; see `open_source`.
+    source: image, folder, pattern, video, camera number, stream address, or "-" for a pipe; see
+    `open_source`, also for `pipe` and `reconnect`. Or a list of sources in a .txt file, see
+    `read_list`: all are read at the same time, and each has its own folder of results in `out`.
     out: folder for the results, which appears whole or not at all; nothing is written without it.
     conf: scores must be above it; one value, or one for each class by name.
-    save: of "video", "images", "jsonl"; when None, JSON lines with a video for moving sources and
-    pictures for images.
+    save: names of sinks: "video", "images", "jsonl", "csv", "crops", "yolo", "labelme" and those of
+    other packages; when None, JSON lines with a video for moving sources and pictures for images.
     show: open a window; q, Esc or closing it ends the run.
+    track: give the objects of a video ids. `conf` is then what begins a track; detections down to
+    `tracking.LOWEST_SCORE` carry one on.
+    lines: to count who crosses them; name: x1, y1, x2, y2, in pixels or fractions of the picture.
+    They need `track`; `LineCount` says what is in and what is out.
+    zones: to count who is inside, where the lower edge of the box is; name: x1, y1, x2, y2, ….
+    tiles: side in pixels; look at tiles too, which share `tile_overlap` of it with the next.
     classes: names or numbers to keep. limit: end after so many frames.
 
-    A camera or stream runs until it is stopped by `limit`, the window or Ctrl-C, and what was
-    written until then is kept. Ctrl-C on anything else leaves nothing behind.
+    A camera, stream or pipe runs until it is stopped by `limit`, the window, Ctrl-C or SIGTERM, is
+    lost for good, or the disk is nearly full, and what was written until then is kept. Ctrl-C or
+    SIGTERM on anything else leaves nothing half-done behind.
 
     Raises UsageError when `out` is not empty or a setting is wrong, DataError when the source
     cannot be read, WeightsError when the model cannot, MachineError for a camera, a display or a
@@ -109,16 +150,26 @@ def predict(
         raise UsageError(f"limit is {limit}", hint="It must be 1 or more.")
     if out is not None:
         refuse_existing(out)
+    crossed, stayed_in = lines_of(lines or {}), zones_of(zones or {})
+    if show:
+        refuse_window(source)
+    progress = progress or Silent()
     with ExitStack() as stack:
         guard = stack.enter_context(ExitStack())
-        frames = open_source(source)
+
+        def opened(name: str | Path) -> Source:
+            return kept_fresh(open_source(name, pipe=pipe, reconnect=reconnect, say=progress.say))
+
+        frames = open_any(source, opened, progress.say)
         guard.callback(frames.close)
-        wanted = _outputs(save, frames.info, out)
+        info = frames.info
+        check_followed(info, track=track, lines=bool(crossed))
+        chosen_sinks(save, info, out)  # what is wrong with it is said before the model is loaded
         workers = 1
         if isinstance(model, Detector):
             detector = model
+            least = detector.conf
         else:
-            info = frames.info
             workers, threads = share_cores(live=info.live, frames=info.frame_count)
             engine = load_backend(model, backend, threads=threads, device=device)
             stack.callback(engine.close)
@@ -131,8 +182,25 @@ def predict(
                 imgsz=imgsz,
                 rect=rect,
             )
-        job = _Job(frames, detector, workers, limit, progress or Silent(), guard)
-        return job.run(out, wanted, show=show)
+            least = detector.conf
+            if track:
+                detector.conf = lowered(least)
+        finder = detector if tiles is None else TiledDetector(detector, tiles, tile_overlap)
+        turns = Turns(workers)
+        guard.pop_all()
+
+        def run(each: Source, own: Path | None, stop: Stop | None = None) -> PredictResult:
+            with ExitStack() as guard:
+                guard.callback(each.close)
+                check_followed(each.info, track=track, lines=bool(crossed))
+                job = _Job(each, finder, workers, turns, limit, progress, guard, stop)
+                job.tracker = Tracker(least, each.info.fps) if track else None
+                job.counts = Counts(crossed, stayed_in, finder.spec.names, tracked=track)
+                return job.run(own, chosen_sinks(save, each.info, own), show=show)
+
+        if isinstance(frames, Several):
+            return predict_each(frames, run, out, progress)
+        return run(frames, out)
 
 
 @dataclass(slots=True)
@@ -140,49 +208,50 @@ class _Job:
     """One run, once everything it needs is open.
 
     guard: closes the source; let go when the pipeline takes the source over.
+    stop: the wish to end, when several jobs run at a time. objects: detections by class id.
     """
 
     source: Source
-    detector: Detector
+    detector: Detector | TiledDetector
     workers: int
+    turns: Turns
     limit: int | None
     progress: Progress
     guard: ExitStack
+    stop: Stop | None = None
+    tracker: Tracker | None = None
+    counts: Counts = field(default_factory=Counts)
+    objects: Counter[int] = field(default_factory=Counter)
 
-    def run(self, out: Path | None, wanted: Sequence[Output], *, show: bool) -> PredictResult:
-        objects: Counter[int] = Counter()
-        files: list[Path] = []
-        plain: list[Write] = [_counting(objects)]
+    def run(self, out: Path | None, sinks: Sequence[Sink], *, show: bool) -> PredictResult:
+        info, names = self.source.info, self.detector.spec.names
+        plain: list[Write] = []
         drawn: list[Write] = []
         with ExitStack() as stack:
             if show:
-                drawn.append(stack.enter_context(window(f"detect-tl: {self.source.info.name}")))
-            if out is not None:
+                drawn.append(stack.enter_context(window(f"detect-tl: {info.name}")))
+            folder = None
+            if out is not None and (self.counts or any(sink.files for sink in sinks)):
                 folder = stack.enter_context(atomic_folder(out))
                 stack.enter_context(_named_as(folder, out))
-                for kind in wanted:
-                    name, writer = self._writer(kind, folder)
-                    write = stack.enter_context(writer)
-                    (plain if kind == "jsonl" else drawn).append(write)
-                    files.append(out / name)
+                if info.endless:
+                    plain.append(while_disk_lasts(out, self.source.findings))
+            place = Place(folder=folder, source=info, names=names)
+            for sink in sinks:
+                write = stack.enter_context(sink.open(place))
+                (drawn if sink.drawn else plain).append(write)
             stats = self._drive(plain, drawn)
+            if self.counts and folder is not None:
+                self.counts.write(place.file(COUNTS))
         return PredictResult(
-            source=self.source.info,
+            source=info,
             stats=stats,
-            objects={self.detector.spec.names[i]: n for i, n in sorted(objects.items())},
-            files=tuple(files),
-            findings=tuple(self.source.findings),
+            objects={names[i]: n for i, n in sorted(self.objects.items())},
+            files=() if out is None else tuple(out / name for name in place.files),
+            findings=(*self.source.findings, *place.findings),
+            tracks=None if self.tracker is None else self.tracker.count,
+            counts=self.counts.as_json() if self.counts else None,
         )
-
-    def _writer(self, kind: Output, folder: Path) -> tuple[str, AbstractContextManager[Write]]:
-        info = self.source.info
-        if kind == "video":
-            name = f"{_title(info)}.mp4"
-            return name, video_file(folder / name, info.fps)
-        if kind == "images":
-            return "images", picture_folder(folder / "images", stills=info.kind == "images")
-        name = "detections.jsonl"
-        return name, json_lines(folder / name, self.detector.spec.names)
 
     def _drive(self, plain: Sequence[Write], drawn: Sequence[Write]) -> PipelineStats:
         names = self.detector.spec.names
@@ -192,16 +261,32 @@ class _Job:
         with self.progress.step(f"Detecting on {self.source.info.name}", total) as bar:
 
             def use(frame: Frame, found: Detections) -> bool:
+                if self.tracker is not None:
+                    found = self.tracker(frame.index, found)
+                self.counts.update(frame.size, found)
+                self.objects.update(found.class_id.tolist())
                 answers = [write(frame, found) for write in plain]
                 if drawn:
                     draw_detections(frame.image, found, names)
+                    draw_counts(frame.image, self.counts)
                     answers += [write(frame, found) for write in drawn]
                 bar.advance()
                 return all(answers)
 
+            def told(stats: PipelineStats) -> None:
+                if stats.age_ms is not None:
+                    bar.describe(f"{stats.pace} on {self.source.info.name}")
+
             self.guard.pop_all()
             return run_pipeline(
-                self.source, self.detector, use, workers=self.workers, limit=self.limit
+                self.source,
+                self.detector,
+                use,
+                workers=self.workers,
+                limit=self.limit,
+                stop=self.stop,
+                turns=self.turns,
+                told=told,
             )
 
 
@@ -213,40 +298,3 @@ def _named_as(scratch: Path, out: Path) -> Iterator[None]:
     except DetectTLError as error:
         error.message = error.message.replace(str(scratch), str(out))
         raise
-
-
-def _counting(objects: Counter[int]) -> Write:
-    def write(frame: Frame, found: Detections) -> bool:
-        del frame
-        objects.update(found.class_id.tolist())
-        return True
-
-    return write
-
-
-def _outputs(
-    save: Collection[Output] | None, info: SourceInfo, out: Path | None
-) -> tuple[Output, ...]:
-    if out is None:
-        if save:
-            raise UsageError("there is no folder to save into", hint="Name one with --out.")
-        return ()
-    stills = info.kind == "images"
-    if save is None:
-        return ("images", "jsonl") if stills else ("video", "jsonl")
-    for name in save:
-        if name not in OUTPUTS:
-            raise UsageError(f"cannot save {name!r}", hint=did_you_mean(name, OUTPUTS))
-    if not save:
-        raise UsageError("nothing is to be saved", hint=f"Choose of: {', '.join(OUTPUTS)}.")
-    if stills and "video" in save:
-        raise UsageError(
-            "single images make no video", hint="Save them as images; a video needs a video."
-        )
-    return tuple(name for name in OUTPUTS if name in save)
-
-
-def _title(info: SourceInfo) -> str:
-    """A file name made from the name of a source."""
-    name = Path(info.name).stem if info.kind == "video" else info.name.rpartition("://")[2]
-    return re.sub(r"[^\w.-]+", "-", name).strip("-.") or info.kind

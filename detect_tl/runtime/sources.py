@@ -1,46 +1,68 @@
-"""From what a user names to a source of frames: image, folder, glob, video, camera or stream."""
+"""From what a user names to a source of frames: images, video, camera, stream or pipe."""
 
 from __future__ import annotations
 
 import glob
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from detect_tl.core.errors import DataError
+from detect_tl.core.errors import DataError, UsageError
 from detect_tl.core.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, find_images
 from detect_tl.core.findings import Finding
 from detect_tl.core.image_header import read_header
 from detect_tl.core.images import read_image
 from detect_tl.runtime.frames import Frame, Source, SourceInfo
+from detect_tl.runtime.raw import RawFormat, RawSource
+from detect_tl.runtime.stream import RECONNECT_SECONDS
+
+STDIN = "-"
 
 _URL = re.compile(r"^[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
-def open_source(source: str | Path) -> Source:
+def open_source(
+    source: str | Path,
+    *,
+    pipe: RawFormat | None = None,
+    reconnect: float = RECONNECT_SECONDS,
+    say: Callable[[str], None] = lambda _: None,
+) -> Source:
     """Open what the user named.
 
-    A number is a camera; a text with `://` a stream; anything else a path: an image, a folder of
-    images (searched in depth), a pattern such as `shots/*.jpg`, or a video.
+    A number is a camera; a text with `://` a stream; `-` raw frames on standard input; anything
+    else a path: an image, a folder of images (searched in depth), a pattern such as `shots/*.jpg`,
+    or a video.
 
-    Raises DataError when a file cannot be read or no image is there, and MachineError when a camera
-    or stream cannot be opened.
+    pipe: what the frames on standard input look like.
+    reconnect: seconds to go on trying when a live stream is lost; see `Stream`, also for `say`.
+
+    Raises UsageError when frames on standard input are not described, DataError when a file cannot
+    be read or no image is there, and MachineError when a camera or stream cannot be opened.
     """
     from detect_tl.runtime.camera import CameraSource
-    from detect_tl.runtime.video import StreamSource, VideoSource
+    from detect_tl.runtime.stream import open_stream
+    from detect_tl.runtime.video import open_video
 
     text = str(source)
+    if text == STDIN:
+        return _standard_input(pipe)
     if text.isdecimal():
         return CameraSource(int(text))
-    if _URL.match(text):
-        return StreamSource(text)
+    if is_address(text):
+        return open_stream(text, patience=reconnect, say=say)
     path = Path(text).expanduser()
     if path.is_dir():
         return _folder(path)
     if not path.exists():
         return _pattern(path)
-    return ImageSource([path]) if path.suffix.lower() in IMAGE_SUFFIXES else VideoSource(path)
+    return ImageSource([path]) if path.suffix.lower() in IMAGE_SUFFIXES else open_video(path)
+
+
+def is_address(source: str) -> bool:
+    """Whether this names a stream, and no file."""
+    return bool(_URL.match(source))
 
 
 class ImageSource:
@@ -63,8 +85,22 @@ class ImageSource:
             name = path.relative_to(self._root).as_posix()
             yield Frame(read_image(path), index, 0.0, name, path)
 
+    def stop(self) -> None:
+        """Nothing is ever waited for."""
+
     def close(self) -> None:
         """Nothing is held open between two images."""
+
+
+def _standard_input(pipe: RawFormat | None) -> Source:
+    if pipe is None:
+        raise UsageError(
+            "frames on standard input carry no size",
+            hint="Say it with --stdin-size WIDTHxHEIGHT; the frames are bgr24, as "
+            "`ffmpeg … -f rawvideo -pix_fmt bgr24 -` writes them.",
+        )
+    # Without a buffer, whose lock a thread that waits for input would hold for ever.
+    return RawSource(open(0, "rb", buffering=0, closefd=False), pipe)
 
 
 def _folder(path: Path) -> Source:
@@ -83,7 +119,7 @@ def _pattern(path: Path) -> Source:
             "there is no such file or folder",
             path=path,
             hint="SOURCE is an image, a folder, a pattern in quotes, a video, a camera number "
-            "(0, 1, …) or a stream (rtsp://…).",
+            "(0, 1, …), a stream (rtsp://…), a list of those (.txt), or - for standard input.",
         )
     names = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 - also absolute ones
     found = [Path(name) for name in names]

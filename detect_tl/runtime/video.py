@@ -1,212 +1,212 @@
-"""Video files and network streams, decoded by FFmpeg through PyAV."""
+"""Videos, decoded by FFmpeg through PyAV. Streams are in `stream`."""
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import chain
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 
-from detect_tl.core.errors import DataError, DetectTLError, MachineError
+from detect_tl.core.errors import DataError
 from detect_tl.core.findings import Finding
 from detect_tl.core.geometry import Size
 from detect_tl.core.images import Image
 from detect_tl.runtime.frames import Frame, SourceInfo, SourceKind
 
-OPEN_SECONDS = 10.0
-READ_SECONDS = 10.0
-"""How long a stream may be silent before it counts as lost."""
+_DEFAULT_FPS = 25
+"""For the few videos without times, or a rate to make them from."""
 
 
-class VideoSource:
-    """A video: every frame that can be decoded, in order, turned upright.
+class Decoding:
+    """The first video track of a file or an address, while it is being decoded.
 
-    Damaged packets are skipped and counted; when the number of frames is not the one in the header,
-    a finding says so. Raises DataError when the file is no video or not one frame can be decoded.
+    first: the first picture, as PyAV has it, decoded at once: it tells the upright size, and
+    whether there is any. None when there is not. arrived: when it was decoded.
+    damaged: packets so far that could not be decoded. broken: why reading broke off, if it did.
+
+    Raises one of `open_errors` when the file or address cannot be opened or has no such track.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path: Path | None = path
-        self.findings: list[Finding] = []
-        self._damaged = 0
-        try:
-            self._container = _open(str(path))
-            self._stream = _video_stream(self._container)
-        except _open_errors() as error:
-            raise DataError(
-                f"neither an image nor a video that can be decoded: {_reason(error)}",
-                path=path,
-                hint="Is the file complete? Can a player show it?",
-            ) from error
-        self._start("video", path.name)
+    def __init__(
+        self,
+        name: str,
+        *,
+        options: dict[str, str] | None = None,
+        timeout: tuple[float, float] | None = None,
+    ) -> None:
+        import av
 
-    def __iter__(self) -> Iterator[Frame]:
-        stem = Path(self.info.name).stem or self.info.name
-        count, moment = 0, 0.0
-        start: float | None = None
-        for frame in chain([self._first], self._frames):
-            # Some streams carry no clock.
-            seen = frame.time
-            moment = moment + float(1 / (self.info.fps or 25)) if seen is None else seen
-            start = moment if start is None else start
-            yield Frame(_upright(frame), count, moment - start, stem, self.path)
-            count += 1
-        self._report(count)
+        # Metadata in another encoding than UTF-8 is no reason to refuse the pictures.
+        self.container = av.open(
+            name, options=options or {}, timeout=timeout, metadata_errors="replace"
+        )
+        if not self.container.streams.video:
+            self.container.close()
+            raise ValueError("it has no video track")
+        self._stream = self.container.streams.video[0]
+        # Decoding frames side by side would hold some of a live stream back.
+        self._stream.thread_type = "SLICE" if self.live else "AUTO"
+        self.damaged = 0
+        self.broken: str | None = None
+        self._rest = self._decoded()
+        self.first: Any = next(self._rest, None)
+        self.arrived = time.monotonic()
 
-    def close(self) -> None:
-        self._container.close()
+    @property
+    def promised(self) -> int:
+        """Number of frames in the header; 0 where it (Matroska's) does not count them."""
+        return int(self._stream.frames)
 
-    def _start(self, kind: SourceKind, name: str, *, live: bool = False) -> None:
-        """Decode the first frame: it tells the upright size, and whether there is any picture."""
-        self._frames = self._decoded()
-        self._first = next(self._frames, None)
-        if self._first is None:
-            self.close()
-            raise self._nothing()
-        fps, count = _rate_and_count(self._container, self._stream)
-        height, width = _upright(self._first).shape[:2]
-        self.info = SourceInfo(
+    @property
+    def live(self) -> bool:
+        """Whether frames are gone when nobody takes them; a file behind http(s) has a length."""
+        scheme, there, _ = self.container.name.lower().partition("://")
+        if not there or scheme == "file":
+            return False
+        return scheme not in ("http", "https") or self.container.duration is None
+
+    def pictures(self) -> Iterator[tuple[float, Any]]:
+        """Each picture as PyAV has it, and when it came."""
+        first, self.first = self.first, None
+        if first is not None:
+            yield self.arrived, first
+        for picture in self._rest:
+            yield time.monotonic(), picture
+
+    def info(self, kind: SourceKind, name: str) -> SourceInfo:
+        """What is known of it; there must be a first picture."""
+        fps = self._stream.average_rate or self._stream.guessed_rate
+        duration = self.container.duration
+        estimate = round(duration / 1_000_000 * fps) if duration and fps else None
+        height, width = upright(self.first).shape[:2]
+        return SourceInfo(
             kind=kind,
             name=name,
             size=Size(width, height),
-            fps=fps,
-            frame_count=None if live else count,
-            live=live,
+            fps=Fraction(fps) if fps else None,
+            frame_count=None if self.live else self.promised or estimate,
+            live=self.live,
+            endless=self.live,
         )
 
+    def close(self) -> None:
+        self.container.close()
+
     def _decoded(self) -> Iterator[Any]:
-        """Frames as PyAV has them; damaged packets are counted."""
         import av
 
-        packets = self._container.demux(self._stream)
+        packets = self.container.demux(self._stream)
         while True:
             try:
                 packet = next(packets)
             except StopIteration:
                 return
             except av.error.FFmpegError as error:
-                self._lost(error)
+                self.broken = reason(error)
                 return
             try:
                 yield from packet.decode()
             except av.error.EOFError:
                 return
             except av.error.FFmpegError:
-                self._damaged += 1
-
-    def _lost(self, error: Exception) -> None:
-        """Reading broke off: for a file that is its end, cut short."""
-        self.findings.append(
-            Finding(
-                "video.cut-off",
-                "warning",
-                f"reading broke off: {_reason(error)}; the frames before it were used",
-                self.path,
-            )
-        )
-
-    def _nothing(self) -> DetectTLError:
-        return DataError(
-            "not one frame of this video can be decoded",
-            path=self.path,
-            hint="Is the file complete? Can a player show it?",
-        )
-
-    def _report(self, count: int) -> None:
-        if self._damaged:
-            text = f"{self._damaged} damaged packet(s) could not be decoded and were skipped"
-            self.findings.append(Finding("video.damaged-packet", "warning", text, self.path))
-        promised = self.info.frame_count
-        if promised is not None and promised != count:
-            text = f"the header promises {promised} frames, {count} could be decoded"
-            self.findings.append(Finding("video.frame-count", "info", text, self.path))
+                self.damaged += 1
 
 
-class StreamSource(VideoSource):
-    """A network stream. Raises MachineError when it cannot be opened or is lost."""
+class VideoSource:
+    """A video: every frame that can be decoded, in order, turned upright.
 
-    def __init__(self, url: str) -> None:
-        self.path = None
-        self.findings = []
-        self._damaged = 0
-        self._shown = hide_password(url)
-        scheme = urlsplit(url).scheme.lower()
-        # RTSP over UDP loses packets on ordinary networks, and pictures tear.
-        options = {"rtsp_transport": "tcp"} if scheme.startswith("rtsp") else {}
-        try:
-            self._container = _open(url, options, timeout=(OPEN_SECONDS, READ_SECONDS))
-            self._stream = _video_stream(self._container)
-        except _open_errors() as error:
-            raise self._gone("cannot be opened", _reason(error)) from error
-        # A file behind http(s) has a length; it keeps all its frames, as one on disk does.
-        live = scheme not in ("http", "https", "file") or self._container.duration is None
-        if live:
-            # Decoding frames side by side would hold some of them back.
-            self._stream.thread_type = "SLICE"
-        self._start("stream", self._shown, live=live)
+    Damaged packets are skipped and counted; when the number of frames is not the one in the header,
+    or what length and rate make it, or reading broke off, a finding says so.
 
-    def _lost(self, error: Exception) -> None:
-        raise self._gone("was lost", _reason(error)) from error
+    path: of the file, None for one behind an address.
+    """
 
-    def _nothing(self) -> DetectTLError:
-        return self._gone("gives no picture", "not one frame can be decoded")
+    def __init__(
+        self, decoding: Decoding, kind: SourceKind, name: str, path: Path | None = None
+    ) -> None:
+        self._decoding, self._path = decoding, path
+        self.info = decoding.info(kind, name)
+        self.findings: list[Finding] = []
+        self._ended = threading.Event()
 
-    def _gone(self, what: str, reason: str) -> DetectTLError:
-        reason = reason.replace("Immediate exit requested", "no answer in time")
-        return MachineError(
-            f"the stream {self._shown} {what}: {reason}",
-            hint="Check the address, the password and the network; try it in a player.",
-        )
+    def __iter__(self) -> Iterator[Frame]:
+        stem = Path(self.info.name).stem or self.info.name
+        step = float(1 / (self.info.fps or _DEFAULT_FPS))
+        count, moment = 0, -step
+        start: float | None = None
+        steady = True
+        for captured, picture in self._decoding.pictures():
+            if self._ended.is_set():
+                return
+            before, seen = moment, picture.time  # some videos carry no times
+            moment = before + step if seen is None else seen
+            start = moment if start is None else start
+            steady = steady and (not count or _fits((moment - before) / step, step))
+            yield Frame(upright(picture), count, moment - start, stem, self._path, captured)
+            count += 1
+        self._report(count, steady)
+
+    def stop(self) -> None:
+        self._ended.set()
+
+    def close(self) -> None:
+        self._decoding.close()
+
+    def _report(self, count: int, steady: bool) -> None:
+        """Say what was odd; steady: whether the rate held, so that it says what to expect."""
+        if self._decoding.broken:
+            text = f"reading broke off: {self._decoding.broken}; the frames before it were used"
+            self.findings.append(Finding("video.cut-off", "warning", text, self._path))
+        damaged = self._decoding.damaged
+        if damaged:
+            self.findings.append(damaged_packets(damaged, self._path))
+        expected, promised = self.info.frame_count, self._decoding.promised
+        if expected not in (None, count) and (promised or steady):
+            who = "the header promises" if promised else "length and rate make"
+            text = f"{who} {expected} frames, {count} could be decoded"
+            self.findings.append(Finding("video.frame-count", "info", text, self._path))
 
 
-def hide_password(url: str) -> str:
-    """The address without the user and password in it, for messages and file names."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+def open_video(path: Path) -> VideoSource:
+    """Open a video file. Raises DataError when it is none or not one frame can be decoded."""
+    hint = "Is the file complete? Can a player show it?"
+    try:
+        decoding = Decoding(str(path))
+    except open_errors() as error:
+        text = f"neither an image nor a video that can be decoded: {reason(error)}"
+        raise DataError(text, path=path, hint=hint) from error
+    if decoding.first is None:
+        decoding.close()
+        raise DataError("not one frame of this video can be decoded", path=path, hint=hint)
+    return VideoSource(decoding, "video", path.name, path)
 
 
-def _open(
-    name: str,
-    options: dict[str, str] | None = None,
-    timeout: tuple[float, float] | None = None,
-) -> Any:
-    import av
-
-    # Metadata in another encoding than UTF-8 is no reason to refuse the pictures.
-    return av.open(name, options=options or {}, timeout=timeout, metadata_errors="replace")
+def _fits(steps: float, step: float) -> bool:
+    """Whether a time between two frames is a number of steps, but for rounding to milliseconds."""
+    return abs(steps - round(steps)) < max(0.1, 0.0015 / step)
 
 
-def _open_errors() -> tuple[type[Exception], ...]:
+def damaged_packets(count: int, path: Path | None = None) -> Finding:
+    text = f"{count} damaged packet(s) could not be decoded and were skipped"
+    return Finding("video.damaged-packet", "warning", text, path)
+
+
+def open_errors() -> tuple[type[Exception], ...]:
     """What opening may raise: not all errors of FFmpeg are an OSError."""
     import av
 
     return av.error.FFmpegError, OSError, ValueError
 
 
-def _video_stream(container: Any) -> Any:
-    if not container.streams.video:
-        container.close()
-        raise ValueError("it has no video track")
-    stream = container.streams.video[0]
-    stream.thread_type = "AUTO"
-    return stream
+def upright(frame: Any) -> Image:
+    """The picture as a player shows it, turned by the display matrix that phones write.
 
-
-def _rate_and_count(container: Any, stream: Any) -> tuple[Fraction | None, int | None]:
-    """Frames per second, and the number of frames that the header promises."""
-    fps = stream.average_rate or stream.guessed_rate
-    seconds = container.duration / 1_000_000 if container.duration else None
-    # Some containers (Matroska) do not count their frames: duration times rate, as players do.
-    count = stream.frames or (round(seconds * fps) if seconds and fps else None)
-    return (Fraction(fps) if fps else None), count
-
-
-def _upright(frame: Any) -> Image:
-    """The picture as a player shows it, turned by the display matrix that phones write."""
+    FFmpeg's own conversion: OpenCV's from YUV is no faster and up to 5 levels off.
+    """
     import cv2
 
     image = frame.to_ndarray(format="bgr24")
@@ -217,5 +217,6 @@ def _upright(frame: Any) -> Image:
     return np.asarray(image, np.uint8)
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """Why FFmpeg refused, in its words."""
     return str(getattr(error, "strerror", None) or error)

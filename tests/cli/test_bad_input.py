@@ -266,6 +266,24 @@ def test_stream_that_cannot_be_opened(run: Run, tmp_path: Path) -> None:
     assert untouched(tmp_path)
 
 
+def test_frames_on_standard_input_that_nobody_described(run: Run, tmp_path: Path) -> None:
+    model = tmp_path / "model.onnx"
+    model.write_bytes(b"never read")
+    refused(run("predict", model, "-"), 2, "carry no size", "--stdin-size")
+    refused(run("predict", model, "-", "--stdin-size", "64"), 2, "not a size such as 1280x720")
+    refused(run("predict", model, "-", "--stdin-size", "0x9"), 2, "side below 1")
+    refused(run("predict", model, "-", "--stdin-fps", "0"), 2, "0")
+    assert untouched(tmp_path)
+
+
+def test_no_display_is_said_before_the_model_is_looked_at(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("detect_tl.core.screen.has_display", lambda: False)
+    words = "no display", "detect-tl serve MODEL", "--out"
+    refused(run("predict", tmp_path / "none.onnx", "0", "--show"), 5, *words)
+
+
 def test_source_that_is_not_there(run: Run, tmp_path: Path) -> None:
     model = tmp_path / "model.onnx"
     model.write_bytes(b"no model")

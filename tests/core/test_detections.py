@@ -27,6 +27,11 @@ def test_rows_are_selected_from_every_array() -> None:
     assert some().where(np.array([2, 0])).class_id.tolist() == [2, 0]
 
 
+def test_several_objects_may_have_no_track() -> None:
+    found = some()
+    Detections(found.xyxy, found.score, found.class_id, track_id=np.array([-1, 3, -1]))
+
+
 def test_no_detections_are_still_arrays() -> None:
     empty = Detections.empty()
     assert len(empty) == 0
@@ -42,6 +47,8 @@ def test_no_detections_are_still_arrays() -> None:
         ("mask", np.zeros((3, 5), bool), r"\(3, height, width\)"),
         ("mask", np.zeros((2, 5, 5), bool), "masks of shape"),
         ("track_id", np.zeros(2, np.int64), r"track ids of shape \(3,\)"),
+        ("track_id", np.array([4, -1, 4]), "distinct track ids"),
+        ("track_id", np.array([4, -2, 5]), "distinct track ids"),
     ],
 )
 def test_arrays_of_the_wrong_length_are_refused(field: str, value: np.ndarray, words: str) -> None:

@@ -22,12 +22,14 @@ def colour_model(
     batch: int = 1,
     half: bool = False,
     end2end: bool = False,
+    box: int = CELL,
     metadata: dict[str, str] | None = None,
 ) -> Path:
     """Write the model.
 
     The score of a class is the mean of its channel over a cell, so a fully red cell is "red" with
     score 1 and grey padding scores 0.447. Masks are where the mean of all channels is above 1/6.
+    `box` is the side of the box around a cell, so that those of a cell and the next may overlap.
     `metadata` replaces single keys; an empty text removes one.
     """
     kind = TensorProto.FLOAT16 if half else TensorProto.FLOAT
@@ -37,7 +39,7 @@ def colour_model(
     flat = graph.add("Reshape", [scores, graph.constant("flat", np.array([0, 3, -1]))])
     zeros = graph.add("Mul", [flat, graph.number("zero", np.zeros(()))])
     one = graph.add("Slice", [zeros, *graph.integers("first", [0], [1], [1])])
-    boxes = graph.add("Add", [one, graph.number("boxes", _boxes(side, corners=end2end))])
+    boxes = graph.add("Add", [one, graph.number("boxes", _boxes(side, box, corners=end2end))])
     if end2end:
         best = graph.add("ReduceMax", [flat, graph.constant("one", np.array([1]))], keepdims=1)
         which = graph.add("ArgMax", [flat], axis=1, keepdims=1)
@@ -69,13 +71,13 @@ def colour_model(
     return path
 
 
-def _boxes(side: int, *, corners: bool) -> np.ndarray:
-    """(1, 4, anchors): centre and size of every cell, row by row; or its two corners."""
+def _boxes(side: int, box: int, *, corners: bool) -> np.ndarray:
+    """(1, 4, anchors): centre and size of every cell's box, row by row; or its two corners."""
     low = np.arange(0, side, CELL, dtype=float)
     y, x = (grid.ravel() for grid in np.meshgrid(low, low, indexing="ij"))
     if corners:
         return np.stack([x, y, x + CELL, y + CELL])[None]
-    size = np.full_like(x, CELL)
+    size = np.full_like(x, box)
     return np.stack([x + CELL / 2, y + CELL / 2, size, size])[None]
 
 

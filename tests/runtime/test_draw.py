@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -7,7 +8,10 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from detect_tl.core.detections import Detections
-from detect_tl.runtime.draw import class_colour, draw_detections
+from detect_tl.core.geometry import Size
+from detect_tl.runtime.counts import Counts
+from detect_tl.runtime.draw import class_colour, draw_counts, draw_detections
+from detect_tl.runtime.regions import lines_of, zones_of
 
 NAMES = ("cat", "Пёс", "naïve größe")
 
@@ -53,6 +57,33 @@ def test_masks_tint_their_pixels_only() -> None:
     expected = np.rint(0.55 * 100 + 0.45 * np.array(class_colour(0)))
     assert image[100, 80] == pytest.approx(expected, abs=1)
     assert image[100, 120].tolist() == [100, 100, 100]
+
+
+def test_the_number_of_an_object_comes_first() -> None:
+    image = np.full((300, 400, 3), 90, np.uint8)
+    expected = image.copy()
+    found = found_at((100, 120, 300, 250), (20, 200, 80, 260))
+    draw_detections(expected, found, ("#12 cat", "dog"))
+    draw_detections(image, replace(found, track_id=np.array([12, -1])), ("cat", "dog"))
+    assert np.array_equal(image, expected)
+
+
+def test_lines_and_zones_show_where_in_is_and_what_was_counted() -> None:
+    lines = lines_of({"door": (0.5, 1, 0.5, 0)})  # upwards: in is to the left
+    zones = zones_of({"floor": (40, 200, 160, 200, 160, 280, 40, 280)})
+    counts = Counts(lines, zones, NAMES, tracked=True)
+    image = np.zeros((300, 400, 3), np.uint8)
+    draw_counts(image, counts)
+    assert (image[10:250, 200] > 200).all()  # smooth lines
+    assert image[150, 180:195].max(axis=1).min() > 100  # the arrow
+    assert not image[140:160, 205:].any()
+    assert (image[280, 45:155] > 200).all()
+    assert not image[220:270, 60:150].any()
+    before = image.copy()
+    found = replace(found_at((80, 210, 120, 250)), track_id=np.array([1]))
+    counts.update(Size(400, 300), found)
+    draw_counts(image, counts)
+    assert not np.array_equal(image, before)  # "floor 1"
 
 
 def test_nothing_found_changes_nothing() -> None:

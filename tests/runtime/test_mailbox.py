@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from detect_tl.runtime.mailbox import Channel
+from detect_tl.runtime.mailbox import Channel, EndedError, Turns
 
 
 def in_thread(work: Callable[[], object]) -> threading.Thread:
@@ -104,6 +104,62 @@ def test_cancel_frees_both_sides(newest: bool) -> None:
     assert full.put(3) is False
     with pytest.raises(EOFError):
         full.get()
+
+
+def test_waiting_takes_nothing() -> None:
+    channel = Channel[int](newest=True)
+    channel.put(1)
+    channel.wait()
+    channel.put(2)
+    assert channel.get() == 2
+    channel.close()
+    channel.wait()  # the end is something to wait for, too
+    with pytest.raises(EndedError):
+        channel.get()
+
+
+def test_turns_are_given_in_the_order_of_asking() -> None:
+    turns = Turns(1)
+    turns.take()
+    order: list[int] = []
+    threads = []
+
+    def work(number: int) -> None:
+        for _ in range(3):
+            turns.take()
+            order.append(number)
+            turns.give()
+
+    for number in range(4):
+        threads.append(in_thread(lambda number=number: work(number)))
+        while len(turns._waiting) <= number:
+            time.sleep(0.001)
+    turns.give()
+    assert all(ended(thread) for thread in threads)
+    assert order[:4] == [0, 1, 2, 3]
+    assert sorted(order) == sorted([*range(4)] * 3)
+
+
+def test_no_more_turns_than_permits() -> None:
+    turns = Turns(3)
+    lock = threading.Lock()
+    running = most = 0
+
+    def work() -> None:
+        nonlocal running, most
+        for _ in range(20):
+            turns.take()
+            with lock:
+                running += 1
+                most = max(most, running)
+            time.sleep(0.0005)
+            with lock:
+                running -= 1
+            turns.give()
+
+    threads = [in_thread(work) for _ in range(6)]
+    assert all(ended(thread) for thread in threads)
+    assert most == 3
 
 
 def test_a_channel_needs_room() -> None:

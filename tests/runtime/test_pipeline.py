@@ -17,7 +17,8 @@ from detect_tl.core.findings import Finding
 from detect_tl.core.model_spec import ModelSpec
 from detect_tl.runtime.detector import Detector
 from detect_tl.runtime.frames import Frame, SourceInfo
-from detect_tl.runtime.pipeline import run_pipeline, share_cores
+from detect_tl.runtime.pipeline import PipelineStats, run_pipeline, share_cores
+from detect_tl.runtime.stopping import Stop
 
 
 class Numbers:
@@ -46,6 +47,9 @@ class Numbers:
             yield Frame(np.full((8, 8, 3), index % 256, np.uint8), index, index / 10, "n")
         if self._error:
             raise self._error
+
+    def stop(self) -> None:
+        """It never waits for long."""
 
     def close(self) -> None:
         self.closed = True
@@ -182,6 +186,11 @@ class TestErrors:
         assert used.indices[-1] == 5  # what came before the error was used
         assert source.closed
 
+    def test_of_the_source_that_looks_like_an_end(self, live: bool, workers: int) -> None:
+        source = Numbers(6, live=live, error=EOFError("cut off"))
+        with pytest.raises(EOFError, match="cut off"):
+            run_pipeline(source, detector_of(Reader()), Used(), workers=workers)
+
     def test_of_the_engine(self, live: bool, workers: int) -> None:
         source, used = Numbers(None, live=live, pause=0.001), Used()
         # A live source may drop any frame, the third too, before the engine sees it.
@@ -237,6 +246,102 @@ def test_ctrl_c_on_a_file_is_raised() -> None:
     with pytest.raises(KeyboardInterrupt):
         run_pipeline(source, detector_of(Reader()), interrupt_at(4, used), workers=2)
     assert source.closed
+
+
+def test_a_stop_is_heard_from_any_thread() -> None:
+    source, stop = Numbers(None, live=True, pause=0.002), Stop()
+    threading.Timer(0.1, stop.ask).start()
+    stats = run_pipeline(source, detector_of(Reader()), Used(), stop=stop)
+    assert stats.stopped
+    assert source.closed
+    with pytest.raises(KeyboardInterrupt):  # a stop that came before
+        run_pipeline(Numbers(None, live=True), detector_of(Reader()), Used(), stop=stop)
+
+
+def test_who_presses_ctrl_c_twice_does_not_wait() -> None:
+    source = Numbers(None, live=True, pause=0.002)
+    reached = threading.Event()
+
+    def hang(frame: Frame, found: Detections) -> bool:
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.05)
+        reached.set()
+        return True
+
+    with pytest.raises(KeyboardInterrupt):
+        run_pipeline(source, detector_of(Reader()), hang)
+    assert not reached.is_set()
+    assert source.closed
+
+
+def test_what_is_told_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("detect_tl.runtime.pipeline._TELL_SECONDS", 0.02)
+    told: list[PipelineStats] = []
+    stats = run_pipeline(
+        Numbers(100, live=True, pause=0.001), detector_of(Reader()), Used(), told=told.append
+    )
+    assert 1 < len(told) < stats.frames
+    assert [part.frames for part in told] == sorted({part.frames for part in told})
+    assert all(part.age_ms is not None and "age p50" in part.pace for part in told)
+
+
+def test_a_file_has_no_age() -> None:
+    stats = run_pipeline(Numbers(5), detector_of(Reader()), Used())
+    assert stats.age_ms is None
+    assert "age" not in stats.pace
+
+
+class TestFreshness:
+    """Live, no frame is used that is older than the newest when it could be taken."""
+
+    @pytest.mark.parametrize("slow", ["engine", "consumer", "both"])
+    def test_no_frame_waits_behind_another(self, slow: str) -> None:
+        detected: list[int] = []  # the newest frame that waited when each detection was done
+        done: list[int] = []  # and when each result had been used
+        used: list[int] = []
+
+        class Watched(Numbers):
+            """Knows which of its frames have been put where the next worker looks."""
+
+            newest = -1
+
+            def __iter__(self) -> Iterator[Frame]:
+                for frame in super().__iter__():
+                    yield frame
+                    self.newest = frame.index
+
+        class Watching(Reader):
+            def infer(self, batch: np.ndarray) -> list[np.ndarray]:
+                found = super().infer(batch)
+                detected.append(source.newest)
+                return found
+
+        def consume(frame: Frame, found: Detections) -> bool:
+            used.append(frame.index)
+            time.sleep(0.03 if slow != "engine" else 0.0)
+            done.append(source.newest)
+            return True
+
+        source = Watched(250, live=True, pause=0.003)
+        engine = Watching(0.02 if slow != "consumer" else 0.0)
+        stats = run_pipeline(source, detector_of(engine), consume)
+        assert stats.frames + stats.dropped == 250
+        assert stats.dropped > 50
+        assert used == sorted(set(used))
+        assert used[-1] == 249  # the last one is never dropped
+        # A frame is taken when the detection before it is done, and the result before that used.
+        assert all(frame >= newest for frame, newest in zip(used[1:], detected, strict=False))
+        assert all(frame >= newest for frame, newest in zip(used[2:], done, strict=False))
+
+    def test_age_is_bounded_by_two_frames_and_one_inference(self) -> None:
+        pause, inference = 1 / 30, 0.12
+        stats = run_pipeline(
+            Numbers(75, live=True, pause=pause), detector_of(Reader(inference / 2)), Used()
+        )
+        assert stats.age_ms is not None
+        # Twice that, for a machine that is busy; a queue would be seconds behind.
+        assert stats.age_ms["p50"] < 2 * 1000 * (2 * pause + inference)
 
 
 def test_a_reader_that_hangs_does_not_hold_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,7 +125,7 @@ class TestRefused:
         ("options", "kind", "told"),
         [
             ({"limit": 0}, UsageError, "limit is 0"),
-            ({"save": ["gif"]}, UsageError, "cannot save 'gif'"),
+            ({"save": ["gif"]}, UsageError, "unknown sink 'gif'"),
             ({"save": []}, UsageError, "nothing is to be saved"),
             ({"out": None, "save": ["jsonl"]}, UsageError, "no folder to save into"),
             ({"conf": 2}, UsageError, "conf is 2"),
@@ -240,6 +240,16 @@ def test_ctrl_c_on_a_file_leaves_nothing_behind(detect_model: Path, tmp_path: Pa
     _, errors = running.communicate(timeout=20)
     assert "KeyboardInterrupt" in errors
     assert [p.name for p in tmp_path.iterdir()] == ["long.mp4"]
+
+
+def test_a_video_of_changing_rate_keeps_its_times(detect_model: Path, tmp_path: Path) -> None:
+    times = [0.0, 0.1, 0.13, 0.6, 1.0, 1.02, 2.5]
+    video = write_video(tmp_path / "v.mkv", moving_square(7), times=times)
+    result = predict(detect_model, video, out=tmp_path / "out")
+    assert [document["time"] for document in documents(result)] == pytest.approx(times)
+    with av.open(str(result.files[0])) as written:
+        assert [frame.time for frame in written.decode(video=0)] == pytest.approx(times)
+    assert result.findings == ()
 
 
 def test_people(shared: Path, detect_model: Path) -> None:

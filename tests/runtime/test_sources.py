@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import cv2
@@ -15,12 +15,12 @@ from PIL import Image as Pil
 
 from detect_tl.core.errors import DataError, MachineError
 from detect_tl.core.geometry import Size
-from detect_tl.runtime import video
+from detect_tl.runtime import camera, stream
 from detect_tl.runtime.frames import Source
 from detect_tl.runtime.sources import open_source
-from detect_tl.runtime.video import hide_password
+from detect_tl.runtime.stream import hide_password
 from tests.runtime.conftest import picture
-from tests.runtime.videos import moving_square, write_video
+from tests.runtime.videos import moving_square, without_packets, write_video
 
 
 def write_image(path: Path, image: np.ndarray | None = None) -> Path:
@@ -134,6 +134,40 @@ class TestVideos:
         assert source.info.size == frame.size
         assert (frame.size == Size(32, 64)) == (degrees != 180)
 
+    @pytest.mark.parametrize("suffix", ["mp4", "mkv", "mov"])
+    def test_variable_frame_rate(self, tmp_path: Path, suffix: str) -> None:
+        gaps = np.random.default_rng(1).integers(20, 300, 29) / 1000
+        times = [0.0, *np.cumsum(gaps)]
+        frames = moving_square(30)
+        path = write_video(tmp_path / f"v.{suffix}", frames, times=times)
+        source = open_source(path)
+        got = list(source)
+        assert [frame.time for frame in got] == pytest.approx(times)
+        assert source.findings == []  # rate and length say nothing about the number here
+        for frame, image in zip(got, frames, strict=True):
+            assert np.abs(frame.image.astype(int) - image).max() < 8
+
+    @pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
+    @pytest.mark.parametrize("missing", [(0,), (0, 1, 2), (10,)])
+    def test_missing_key_frames(
+        self, tmp_path: Path, suffix: str, missing: tuple[int, ...]
+    ) -> None:
+        whole = write_video(tmp_path / "whole.mkv", moving_square(30))
+        path = without_packets(whole, tmp_path / f"cut.{suffix}", missing)
+        source = open_source(path)
+        got = list(source)
+        capture = cv2.VideoCapture(str(path))
+        for frame in got:
+            _, expected = capture.read()
+            assert np.abs(frame.image.astype(int) - expected).max() <= 1
+        assert not capture.read()[0]
+        capture.release()
+        assert got[0].time == 0
+        assert len(got) < 30 - len(missing)  # all up to the next key frame are lost
+        (finding,) = source.findings
+        assert finding.code == "video.frame-count"
+        assert f"{len(got)} could be decoded" in finding.message
+
     def test_a_video_that_was_cut_off(self, tmp_path: Path) -> None:
         noise = np.random.default_rng(0).integers(0, 256, (20, 64, 64, 3), dtype=np.uint8)
         whole = write_video(tmp_path / "whole.mkv", list(noise))
@@ -143,7 +177,7 @@ class TestVideos:
         got = list(source)
         assert 3 < len(got) < 20
         (finding,) = [f for f in source.findings if f.code == "video.frame-count"]
-        assert finding.message == f"the header promises 20 frames, {len(got)} could be decoded"
+        assert finding.message == f"length and rate make 20 frames, {len(got)} could be decoded"
 
     def test_damaged_packets_are_skipped_and_counted(self, tmp_path: Path) -> None:
         noise = np.random.default_rng(0).integers(0, 256, (30, 64, 64, 3), dtype=np.uint8)
@@ -202,9 +236,17 @@ class TestRealVideos:
 
     def test_without_valid_keyframes(self, shared: Path) -> None:
         path = shared / "data" / "video_cvat" / "video_without_valid_keyframes.mp4"
-        got = list(islice(open_source(path), 30))
+        source = open_source(path)
+        got = list(source)
+        capture = cv2.VideoCapture(str(path))
+        for frame in got:
+            _, expected = capture.read()
+            assert np.abs(frame.image.astype(int) - expected).max() <= 1
+        assert not capture.read()[0]
+        capture.release()
         assert len(got) == 25
-        assert got[0].time == 0
+        assert got[0].time == 0  # the first in the file is at 1 s
+        assert source.findings == []
 
     def test_a_header_that_promises_one_frame_more(self, shared: Path) -> None:
         folder = shared / "data" / "video_intel" / "asl_gestures"
@@ -297,7 +339,7 @@ class TestStreams:
             open_source(f"{server}/live?nothing".replace("http", "nonsense"))
 
     def test_a_stream_that_says_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(video, "OPEN_SECONDS", 0.3)
+        monkeypatch.setattr(stream, "OPEN_SECONDS", 0.3)
         with socket.create_server(("127.0.0.1", 0)) as mute:
             url = f"http://127.0.0.1:{mute.getsockname()[1]}/cam"
             with pytest.raises(MachineError, match="no answer in time"):
@@ -317,3 +359,40 @@ def test_a_camera_that_is_not_there(capfd: pytest.CaptureFixture[str]) -> None:
     assert caught.value.exit_code == 5
     assert "camera" in caught.value.hint.lower()
     assert capfd.readouterr().err == ""
+
+
+class TestCamera:
+    """A video file stands for the device behind OpenCV's camera; everything else is real."""
+
+    @pytest.fixture
+    def plugged(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Source:
+        path = write_video(tmp_path / "device.mp4", moving_square(6))
+        monkeypatch.setattr(camera, "_open", lambda _: cv2.VideoCapture(str(path)))
+        return open_source("0")
+
+    def test_pictures_until_it_is_unplugged(self, plugged: Source) -> None:
+        assert plugged.info.live
+        assert plugged.info.endless
+        assert plugged.info.size == Size(64, 64)
+        got = list(plugged)
+        plugged.close()
+        assert [frame.index for frame in got] == list(range(6))
+        assert got[0].time == 0
+        assert all(a.time < b.time for a, b in pairwise(got))
+        assert all(a.captured < b.captured for a, b in pairwise(got))
+        assert {frame.name for frame in got} == {"camera-0"}
+        (finding,) = plugged.findings
+        assert finding.code == "camera.lost"
+
+    def test_who_wants_no_more_waits_for_none(self, plugged: Source) -> None:
+        frames = iter(plugged)
+        next(frames)
+        plugged.stop()
+        assert list(frames) == []
+        plugged.close()
+        assert plugged.findings == []
+
+    def test_no_picture_at_all(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(camera, "_open", lambda _: cv2.VideoCapture(str(tmp_path / "none")))
+        with pytest.raises(MachineError, match="gives no picture"):
+            open_source("0")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -28,9 +29,13 @@ def write_video(
     *,
     fps: Fraction = Fraction(10),
     rotation: int = 0,
+    times: Sequence[float] | None = None,
     codec: str = "libx264",
 ) -> Path:
-    """Encode frames without loss of sharpness that would matter; the suffix picks the container."""
+    """Encode frames without loss of sharpness that would matter; the suffix picks the container.
+
+    times: of the frames in seconds, to the millisecond, instead of an even rate.
+    """
     height, width = frames[0].shape[:2]
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=fps)
@@ -43,9 +48,25 @@ def write_video(
             stream.options = {"deadline": "realtime", "cpu-used": "8"}
         if rotation:
             stream.set_display_rotation(rotation)
-        for image in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
+        if times is not None:
+            stream.codec_context.time_base = Fraction(1, 1000)
+        for index, image in enumerate(frames):
+            picture = av.VideoFrame.from_ndarray(image, format="bgr24")
+            if times is not None:
+                picture.pts, picture.time_base = round(times[index] * 1000), Fraction(1, 1000)
+            container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
+    return path
+
+
+def without_packets(whole: Path, path: Path, missing: Collection[int]) -> Path:
+    """A copy of a video in which some packets never arrived."""
+    with av.open(str(whole)) as source, av.open(str(path), "w") as container:
+        stream = container.add_stream_from_template(source.streams.video[0])
+        for index, packet in enumerate(source.demux(video=0)):
+            if index not in missing and packet.dts is not None:
+                packet.stream = stream
+                container.mux(packet)
     return path
 
 

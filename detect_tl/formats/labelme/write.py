@@ -58,20 +58,21 @@ def write(dataset: Dataset, folder: Path, report: Report, task: Task) -> None:
     count_supercategories(dataset, "labelme-supercategories", report)
     for sample in dataset.samples:
         path = base / str(sample.split) / f"{sample.image.stem}.json"
-        write_json(path, _document(sample, dataset.names, path.parent, report))
+        write_json(path, document(sample, dataset.names, path.parent, report))
     base.mkdir(exist_ok=True)
-    (base / "labels.txt").write_text("".join(f"{line}\n" for line in _labels(dataset)), "utf-8")
+    (base / "labels.txt").write_text(labels_text(dataset.names), "utf-8")
 
 
-def _labels(dataset: Dataset) -> list[str]:
-    """The lines of labels.txt: after LabelMe's head where the first class would pass for it."""
-    head = LABELS_HEAD if dataset.names[:1] == [LABELS_HEAD[0]] else ()
-    return [*head, *dataset.names]
+def labels_text(names: Sequence[str]) -> str:
+    """The text of labels.txt: after LabelMe's head where the first class would pass for it."""
+    head = LABELS_HEAD if list(names[:1]) == [LABELS_HEAD[0]] else ()
+    return "".join(f"{line}\n" for line in (*head, *names))
 
 
-def _document(
+def document(
     sample: Sample, names: Sequence[str], folder: Path, report: Report
 ) -> Mapping[str, Any]:
+    """The file of one image. folder: where it will lie; what is lost is counted, see `LOSSES`."""
     shapes: list[Mapping[str, Any]] = []
     instances = finite_only(sample.instances, "labelme-not-finite", report)
     for item, group in zip(instances, _groups(instances), strict=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import numpy as np
 import yaml
 
 from detect_tl.core.columns import Groups
-from detect_tl.core.dataset import SPLITS, Dataset, Sample
+from detect_tl.core.dataset import SPLITS, Dataset, Instance, Sample
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import Size
 from detect_tl.core.model_spec import Task
@@ -49,7 +49,9 @@ def write(dataset: Dataset, folder: Path, report: Report, task: Task) -> None:
         (folder / "labels" / split).mkdir(parents=True, exist_ok=True)
     for lost in spread(_write_labels, list(_batches(dataset.samples, task))):
         report.lost.update(lost)
-    (folder / "data.yaml").write_text(_data_yaml(dataset), "utf-8")
+    used = {sample.split for sample in dataset.samples}
+    lines = {split: f"images/{split}" for split in SPLITS if split in used}
+    (folder / "data.yaml").write_text(data_yaml(dataset.names, lines), "utf-8")
 
 
 def label_path(image: Path) -> Path:
@@ -66,11 +68,17 @@ def _label_paths(samples: Sequence[Sample]) -> list[str]:
     return [f"{labels[f]}{os.sep}{stem}.txt" for f, stem in zip(images, stems, strict=True)]
 
 
-def _data_yaml(dataset: Dataset) -> str:
-    used = {sample.split for sample in dataset.samples}
-    lines = {split: f"images/{split}" for split in SPLITS if split in used}
-    document = {**lines, "names": dict(enumerate(dataset.names))}
+def data_yaml(names: Sequence[str], images: Mapping[str, str]) -> str:
+    """The text of a data.yaml. images: the folder of each split, relative to the file."""
+    document = {**images, "names": dict(enumerate(names))}
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+
+
+def label_rows(instances: Sequence[Instance], size: Size, task: Task, lost: Counter[str]) -> bytes:
+    """The content of the label file of one image; what is lost is counted, see `LOSSES`."""
+    table, offsets = Groups([instances]).columns()
+    (rows,) = rows_of(table, offsets, np.asarray([size], dtype=np.float64), task, lost)
+    return rows
 
 
 @dataclass(frozen=True, slots=True)

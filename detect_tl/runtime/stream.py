@@ -1,0 +1,176 @@
+"""Network streams: the newest frame, and the connection made anew when it is lost."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from detect_tl.core.errors import MachineError
+from detect_tl.core.findings import Finding
+from detect_tl.runtime.frames import Frame
+from detect_tl.runtime.video import (
+    Decoding,
+    VideoSource,
+    damaged_packets,
+    open_errors,
+    reason,
+    upright,
+)
+
+OPEN_SECONDS = 10.0
+READ_SECONDS = 10.0
+"""How long a stream may be silent before it counts as lost."""
+
+RECONNECT_SECONDS = 60.0
+"""How long a lost stream is tried again, unless the user says otherwise."""
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
+_STEADY_SECONDS = 10.0
+"""A connection that held so long was a good one: the pauses before the next begin anew."""
+
+_JPEG_FORMATS = frozenset(("mjpeg", "mpjpeg"))
+
+_WORDS = {
+    "Immediate exit requested": "no answer in time",
+    "Input/output error": "the connection broke off",
+}
+"""What FFmpeg says, and what it means by it here."""
+
+Say = Callable[[str], None]
+
+
+def open_stream(url: str, *, patience: float = RECONNECT_SECONDS, say: Say) -> VideoSource | Stream:
+    """Open what is behind an address.
+
+    A file behind it has a length; it keeps all its frames, as one on disk does. Anything else is
+    live. patience, say: see `Stream`. Raises MachineError when it cannot be opened, or shows
+    nothing.
+    """
+    shown = hide_password(url)
+    try:
+        decoding = _connected(url)
+    except open_errors() as error:
+        raise MachineError(
+            f"the stream {shown} cannot be opened: {_in_words(error)}",
+            hint="Check the address, the password and the network; try it in a player.",
+        ) from error
+    if decoding.live:
+        return Stream(url, decoding, patience, say)
+    return VideoSource(decoding, "stream", shown)
+
+
+class Stream:
+    """A live stream. Times are those of arrival, which go on while the connection is lost.
+
+    patience: how many seconds to go on trying when it was lost; with 0, that is its end. The pauses
+    between two attempts grow from half a second to eight.
+    say: told in one sentence of every loss and every return; findings sum them up.
+    """
+
+    def __init__(self, url: str, decoding: Decoding, patience: float, say: Say) -> None:
+        self._url, self._shown = url, hide_password(url)
+        self._decoding = decoding
+        self._patience, self._say = patience, say
+        self.info = decoding.info("stream", self._shown)
+        self.findings: list[Finding] = []
+        self._ended = threading.Event()
+        self._pause = _FIRST_PAUSE
+        self._returns, self._absent, self._damaged = 0, 0.0, 0
+
+    def __iter__(self) -> Iterator[Frame]:
+        name = Path(self._shown).stem or self._shown
+        index, start = 0, self._decoding.arrived
+        while True:
+            began = time.monotonic()
+            for captured, picture in self._decoding.pictures():
+                if self._ended.is_set():
+                    return
+                yield Frame(upright(picture), index, captured - start, name, captured=captured)
+                index += 1
+            if self._has_ended() or not self._reconnect(steady=_since(began) > _STEADY_SECONDS):
+                return
+
+    def stop(self) -> None:
+        self._ended.set()
+
+    def close(self) -> None:
+        self._decoding.close()
+        if self._returns:
+            text = (
+                f"the connection to {self._shown} was lost and made anew {self._returns} time(s); "
+                f"{self._absent:.1f} s are missing"
+            )
+            self.findings.append(Finding("stream.reconnected", "warning", text))
+        damaged = self._damaged + self._decoding.damaged
+        if damaged:
+            self.findings.append(damaged_packets(damaged))
+
+    def _has_ended(self) -> bool:
+        """Over HTTP only JPEG after JPEG has no end; a file or a playlist that ends is at its end.
+
+        Other protocols close a connection for one reason: that it is lost.
+        """
+        if self._ended.is_set():
+            return True
+        orderly = urlsplit(self._url).scheme.lower() in ("http", "https")
+        jpegs = self._decoding.container.format.name in _JPEG_FORMATS
+        return orderly and not jpegs and self._decoding.broken is None
+
+    def _reconnect(self, *, steady: bool) -> bool:
+        """Try again, with growing pauses; False when nobody wants it or patience is at its end."""
+        lost = time.monotonic()
+        why = _in_words(self._decoding.broken or "the connection was closed")
+        self._decoding.close()
+        if self._patience:
+            self._say(f"the stream {self._shown} was lost: {why}; trying again …")
+        self._pause = _FIRST_PAUSE if steady else self._pause
+        while (left := self._patience - _since(lost)) > 0:
+            if self._ended.wait(min(self._pause, left)):
+                break
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+            try:
+                found = _connected(self._url)
+            except open_errors():
+                continue
+            self._damaged += self._decoding.damaged
+            self._decoding = found
+            absent = _since(lost)
+            self._returns, self._absent = self._returns + 1, self._absent + absent
+            self._say(f"the stream {self._shown} is back after {absent:.1f} s")
+            return True
+        after = f" and did not come back in {_since(lost):.0f} s" if self._patience else ""
+        text = f"the stream {self._shown} was lost ({why}){after}; what came before it was used"
+        self.findings.append(Finding("stream.lost", "warning", text))
+        return False
+
+
+def hide_password(url: str) -> str:
+    """The address without the user and password in it, for messages and file names."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def _connected(url: str) -> Decoding:
+    """A connection that gives pictures; raises one of `open_errors`."""
+    # RTSP over UDP loses packets on ordinary networks, and pictures tear.
+    options = {"rtsp_transport": "tcp"} if url.lower().startswith("rtsp") else {}
+    decoding = Decoding(url, options=options, timeout=(OPEN_SECONDS, READ_SECONDS))
+    if decoding.first is None:
+        decoding.close()
+        raise ValueError("not one picture can be decoded")
+    return decoding
+
+
+def _in_words(error: Any) -> str:
+    text = error if isinstance(error, str) else reason(error)
+    for theirs, ours in _WORDS.items():
+        text = text.replace(theirs, ours)
+    return text
+
+
+def _since(moment: float) -> float:
+    return time.monotonic() - moment
