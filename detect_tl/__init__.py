@@ -7,18 +7,24 @@ of a room of this package stand here too. `TransferTrainer` plugs into Ultralyti
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
+# ONNX Runtime reports its use to its makers unless it is told not to before it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 if TYPE_CHECKING:
     from detect_tl import api
     from detect_tl.api import (
+        benchmark,
         benefit,
         check,
         compare,
         convert,
+        detector,
         doctor,
         evaluate,
         filter,  # noqa: A004 - the verb is called so
@@ -39,10 +45,12 @@ __all__ = [
     "TransferTrainer",
     "__version__",
     "api",
+    "benchmark",
     "benefit",
     "check",
     "compare",
     "convert",
+    "detector",
     "doctor",
     "evaluate",
     "filter",

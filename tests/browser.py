@@ -67,15 +67,32 @@ class Tab:
 
     def show(self, page: Path, width: int, *, dark: bool = False) -> None:
         """Open a file at a width in CSS pixels, and wait until it is there."""
+        self.open(page.resolve().as_uri(), width, dark=dark)
+
+    def open(self, address: str, width: int, *, dark: bool = False) -> None:
+        """Open an address at a width in CSS pixels, and wait until it is there."""
+        self.call("Page.navigate", url="about:blank")  # what the page before does still is not ours
         self.events.clear()
         metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
         self.call("Emulation.setDeviceMetricsOverride", **metrics)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
-        self.call("Page.navigate", url=page.resolve().as_uri())
+        self.call("Page.navigate", url=address)
+        protocol = address.partition("//")[0]
+        self.wait(f"document.readyState + location.protocol === 'complete{protocol}'")
+
+    def wait(self, expression: str) -> None:
+        """Wait until a JavaScript expression holds on the page."""
         deadline = time.monotonic() + _PATIENCE
-        while self.value("document.readyState + location.protocol") != "completefile:":
-            assert time.monotonic() < deadline, "the page does not load"
+        while not self.value(expression):
+            assert time.monotonic() < deadline, f"it does not become true: {expression}"
+            time.sleep(0.02)
+
+    def choose(self, selector: str, *files: Path) -> None:
+        """Put files into an input of the page, as a person does who picks them."""
+        root = self.call("DOM.getDocument")["root"]["nodeId"]
+        node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self.call("DOM.setFileInputFiles", nodeId=node, files=[str(file) for file in files])
 
     def value(self, expression: str) -> Any:
         """What a JavaScript expression is worth on the page; promises are waited for."""
@@ -97,6 +114,19 @@ class Tab:
         return [address for address in asked if not address.startswith("data:")]
 
     @property
+    def received(self) -> list[dict[str, Any]]:
+        """What came over WebSockets as JSON, in its order."""
+        kind = "Network.webSocketFrameReceived"
+        texts = [e["params"]["response"]["payloadData"] for e in self.events if e["method"] == kind]
+        return [json.loads(text) for text in texts if text.startswith("{")]
+
+    @property
+    def sockets(self) -> list[str]:
+        """Addresses of the WebSockets that were opened."""
+        made = [e["params"] for e in self.events if e["method"] == "Network.webSocketCreated"]
+        return [one["url"] for one in made]
+
+    @property
     def complaints(self) -> list[str]:
         """Errors, warnings and messages of the console."""
         kinds = ("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded")
@@ -104,8 +134,11 @@ class Tab:
 
 
 @contextmanager
-def browser(profile: Path) -> Iterator[Tab]:
-    """An empty tab; the test is skipped, saying why, where no Chromium is installed."""
+def browser(profile: Path, *switches: str) -> Iterator[Tab]:
+    """An empty tab; the test is skipped, saying why, where no Chromium is installed.
+
+    switches: of Chromium, beside those that make it quiet.
+    """
     program = next((found for name in _NAMES if (found := shutil.which(name))), None)
     if program is None:
         pytest.skip("no Chromium is installed (Debian: apt-get install chromium)")
@@ -113,7 +146,8 @@ def browser(profile: Path) -> Iterator[Tab]:
     back, theirs_out = os.pipe()
     # Chromium reads commands from descriptor 3 and answers on 4.
     start = f'exec 3<&{theirs_in} 4>&{theirs_out}; exec "$0" "$@"'
-    command = ["bash", "-c", start, program, *_SWITCHES, f"--user-data-dir={profile}"]
+    options = [*_SWITCHES, f"--user-data-dir={profile}", *switches]
+    command = ["bash", "-c", start, program, *options]
     process = subprocess.Popen(command, pass_fds=(theirs_in, theirs_out), stderr=subprocess.DEVNULL)
     os.close(theirs_in)
     os.close(theirs_out)

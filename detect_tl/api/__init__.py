@@ -15,7 +15,7 @@ from detect_tl.api.demo import quickstart
 from detect_tl.api.evaluation import evaluate
 from detect_tl.api.exporting import export
 from detect_tl.api.machine import doctor
-from detect_tl.api.prediction import predict
+from detect_tl.api.prediction import detector, predict
 from detect_tl.api.rerunning import rerun
 from detect_tl.api.training import resume, train, train_plan
 from detect_tl.api.viewing import show, stats
@@ -31,6 +31,7 @@ __all__ = [
     "check_list",
     "compare",
     "convert",
+    "detector",
     "doctor",
     "evaluate",
     "export",

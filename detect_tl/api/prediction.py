@@ -13,6 +13,7 @@ from detect_tl.core.errors import UsageError
 from detect_tl.core.progress import Progress
 
 if TYPE_CHECKING:
+    from detect_tl.runtime.detector import Detector
     from detect_tl.runtime.result import PredictResult
 
 
@@ -94,6 +95,35 @@ def predict(
         reconnect=reconnect,
         progress=progress,
     )
+
+
+def detector(
+    model: str | Path,
+    *,
+    conf: float | Mapping[str, float] | Literal["auto"] = 0.25,
+    imgsz: int | tuple[int, int] | None = None,
+    backend: str = "auto",
+    device: str = "",
+    trust: bool = False,
+    progress: Progress | None = None,
+) -> Detector:
+    """A model that is ready to detect, without torch; the caller closes it.
+
+    model and the other values are those of `predict`, which see, and which says what is raised.
+    """
+    from detect_tl.runtime.backends import load_backend
+    from detect_tl.runtime.detector import Detector
+
+    sides = (imgsz, imgsz) if isinstance(imgsz, int) else imgsz
+    files = find_model(model, trust=trust, progress=progress)
+    least = best_confidences(files) if conf == "auto" else conf
+    path = exported(files, sides, trust=trust, progress=progress)
+    engine = load_backend(path, backend, device=runtime_device(device))
+    try:
+        return Detector(engine, conf=least, imgsz=sides)
+    except UsageError:
+        engine.close()
+        raise
 
 
 def best_confidences(files: ModelFiles) -> Mapping[str, float]:

@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, str] = {
     "export": "Write a model as ONNX, proved to answer alike.",
     "predict": "Detect on images, videos, cameras and streams.",
     "benchmark": "Time the engines of this machine on a model.",
+    "serve": "Serve a page and an HTTP API that detect, until Ctrl-C.",
     "doctor": "Check this machine and its installation.",
 }
 

@@ -11,7 +11,9 @@ import stat
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
+from typing import Protocol
 
 from detect_tl.core.errors import DataError
 from detect_tl.core.geometry import Size
@@ -68,16 +70,41 @@ def read_header(path: Path) -> ImageHeader:
     except OSError as error:
         raise DataError(f"not a readable image: {error}", path=path) from error
     try:
-        return _read(path, _File(descriptor))
+        return _read(_File(descriptor), path)
     except OSError as error:
         raise DataError(f"not a readable image: {error}", path=path) from error
     finally:
         os.close(descriptor)
 
 
-class _File:
-    """An open file of which its ends are at hand."""
+def header_of(data: bytes) -> ImageHeader:
+    """Look at both ends of an image file in memory; raise DataError when it is no image."""
+    return _read(_Memory(data), BytesIO(data))
 
+
+class _Ends(Protocol):
+    """A file of which its ends are at hand."""
+
+    length: int
+    head: bytes
+    tail: bytes
+
+    def at(self, offset: int, count: int) -> bytes:
+        """Up to `count` bytes from `offset` on."""
+        ...
+
+
+class _Memory:
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.length = len(data)
+        self.head, self.tail = data[:_HEAD], data[-_TAIL:]
+
+    def at(self, offset: int, count: int) -> bytes:
+        return self._data[offset : offset + count]
+
+
+class _File:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         status = os.fstat(descriptor)
@@ -89,12 +116,12 @@ class _File:
         self.tail = self.head[-_TAIL:] if whole else self.at(self.length - _TAIL, _TAIL)
 
     def at(self, offset: int, count: int) -> bytes:
-        """Up to `count` bytes from `offset` on."""
         os.lseek(self._descriptor, offset, os.SEEK_SET)
         return os.read(self._descriptor, count)
 
 
-def _read(path: Path, file: _File) -> ImageHeader:
+def _read(file: _Ends, source: Path | BytesIO) -> ImageHeader:
+    """source: where Pillow can read the same file."""
     stored = None
     complete, appendix = True, False
     if file.head.startswith(_JPEG_START):
@@ -105,14 +132,14 @@ def _read(path: Path, file: _File) -> ImageHeader:
         stored = _png_size(file)
         complete = _PNG_END in file.tail
     if stored is None or not 0 < stored.width * stored.height <= _MOST_PIXELS:
-        size, orientation = _ask_pillow(path)
+        size, orientation = _ask_pillow(source)
     else:
         size, orientation = stored, 1
     checksum = zlib.crc32(file.tail, zlib.crc32(file.head))
     return ImageHeader(size, orientation, complete, appendix, file.length, checksum)
 
 
-def _jpeg_size(file: _File) -> Size | None:
+def _jpeg_size(file: _Ends) -> Size | None:
     """The size in the frame header; None when there is EXIF to be read, or anything odd."""
     for offset, marker, length in _segments(file):
         if marker in _FRAMES:
@@ -124,7 +151,7 @@ def _jpeg_size(file: _File) -> Size | None:
     return None
 
 
-def _segments(file: _File) -> Iterator[tuple[int, int, int]]:
+def _segments(file: _Ends) -> Iterator[tuple[int, int, int]]:
     """Offset, marker and length of the segments of a JPEG."""
     offset = 2
     for _ in range(_MOST_PARTS):
@@ -143,7 +170,7 @@ def _segments(file: _File) -> Iterator[tuple[int, int, int]]:
             offset += 2 + length
 
 
-def _png_size(file: _File) -> Size | None:
+def _png_size(file: _Ends) -> Size | None:
     """The size in the first chunk; None when a chunk may hold EXIF, or anything is odd."""
     if file.head[12:16] != b"IHDR":
         return None
@@ -153,7 +180,7 @@ def _png_size(file: _File) -> Size | None:
     return Size(int.from_bytes(width, "big"), int.from_bytes(height, "big"))
 
 
-def _chunks(file: _File) -> Iterator[tuple[int, bytes]]:
+def _chunks(file: _Ends) -> Iterator[tuple[int, bytes]]:
     """Offset of the content and kind of the chunks of a PNG."""
     offset = 8
     for _ in range(_MOST_PARTS):
@@ -166,28 +193,29 @@ def _chunks(file: _File) -> Iterator[tuple[int, bytes]]:
         offset += 12 + int.from_bytes(start[:4], "big")
 
 
-def _may_turn(file: _File, offset: int, kind: bytes) -> bool:
+def _may_turn(file: _Ends, offset: int, kind: bytes) -> bool:
     """Whether a chunk may hold an orientation: EXIF, or EXIF or XMP in a text."""
     if kind in _PNG_TEXTS:
         return file.at(offset, 17).startswith(_PNG_ORIENTED)
     return kind == b"eXIf"
 
 
-def _has_jpeg_end(file: _File) -> bool:
+def _has_jpeg_end(file: _Ends) -> bool:
     if file.tail.rstrip(b"\0").endswith(_JPEG_END):
         return True
     return _JPEG_END in file.at(max(0, file.length - _LONG_TAIL), _LONG_TAIL)
 
 
-def _ask_pillow(path: Path) -> tuple[Size, int]:
+def _ask_pillow(source: Path | BytesIO) -> tuple[Size, int]:
     import warnings
 
     from PIL import Image, UnidentifiedImageError
 
+    path = source if isinstance(source, Path) else None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd metadata, and aerial images of 100 megapixels
-            with Image.open(path) as image:
+            with Image.open(source) as image:
                 width, height = image.size
                 orientation = int(image.getexif().get(_EXIF_ORIENTATION, 1) or 1)
                 if image.format == "TIFF" and orientation in SIDEWAYS:

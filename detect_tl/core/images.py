@@ -19,16 +19,29 @@ def read_image(path: Path) -> Image:
     Grey and 16-bit images become 8-bit BGR; transparency is dropped. Raises DataError when the
     file is missing or is no image.
     """
-    import cv2
-
     try:
         data = np.fromfile(path, np.uint8)  # cv2.imread fails on some names under Windows
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", path=path) from error
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    image = _decoded(data)
     if image is None:
         raise DataError("is not an image that can be read", path=path)
-    return np.asarray(image, np.uint8)
+    return image
+
+
+def decode_image(data: bytes) -> Image:
+    """Read an image file in memory, as `read_image` does; raise DataError when it is no image."""
+    image = _decoded(np.frombuffer(data, np.uint8))
+    if image is None:
+        raise DataError("it is not an image that can be read")
+    return image
+
+
+def _decoded(data: NDArray[np.uint8]) -> Image | None:
+    import cv2
+
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    return None if image is None else np.asarray(image, np.uint8)
 
 
 def encode_image(image: Image, suffix: str) -> bytes:

@@ -25,6 +25,7 @@ from detect_tl.core.errors import UsageError, WeightsError
 from detect_tl.core.geometry import Box, PolygonMask, Size
 from detect_tl.training.config import TrainConfig
 from detect_tl.training.folder import RunFolder
+from tests.runtime.conftest import detect_model, picture  # noqa: F401  # fixture
 
 HEAVY = {"torch", "torchvision", "ultralytics", "cv2", "numpy", "PIL", "onnxruntime", "pydantic"}
 
@@ -40,7 +41,9 @@ def test_importing_loads_nothing_heavy(module: str) -> None:
 
 def test_every_command_is_a_verb_of_the_api() -> None:
     verbs = {name.partition("_")[0] for name in api.__all__}
-    assert verbs == {name.replace("eval", "evaluate") for name in COMMANDS}
+    # A service stands on top of the API: it takes a detector from it, and is in a room of its own.
+    commands = set(COMMANDS) - {"serve"} | {"detector"}
+    assert verbs == {name.replace("eval", "evaluate") for name in commands}
     assert all(callable(getattr(api, name)) for name in api.__all__)
 
 
@@ -169,3 +172,21 @@ def test_the_truth_keeps_order_names_and_masks() -> None:
 )
 def test_devices_have_one_spelling_for_users(given: str, torch: str, runtime: str) -> None:
     assert (torch_device(given), runtime_device(given)) == (torch, runtime)
+
+
+def test_a_detector_is_ready_to_detect(
+    detect_model: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    image = picture(64, 64, (8, 8, 16, 16, "red"))
+    with api.detector(detect_model, conf=0.6) as detector:
+        assert detector.spec.names == ("red", "green", "blue")
+        assert detector([image])[0].xyxy.tolist() == [[8, 8, 16, 16]]
+    with pytest.raises(UsageError, match="keeps no thresholds"):
+        api.detector(detect_model, conf="auto")
+    with pytest.raises(UsageError, match="conf is 2"):
+        api.detector(detect_model, conf=2)
+    with pytest.raises(UsageError, match="64x64 images only"):
+        api.detector(detect_model, imgsz=96)
+    with pytest.raises(WeightsError, match="no such model file"):
+        api.detector(tmp_path / "missing.onnx")

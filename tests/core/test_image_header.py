@@ -15,7 +15,8 @@ from PIL.PngImagePlugin import PngInfo
 
 from detect_tl.core.errors import DataError
 from detect_tl.core.geometry import Size
-from detect_tl.core.image_header import read_header
+from detect_tl.core.image_header import header_of, read_header
+from detect_tl.core.images import decode_image, read_image
 
 _ORIENTATION = 0x0112
 
@@ -32,6 +33,8 @@ def test_size_is_that_of_the_image_as_a_person_sees_it(
     upright = Size(20, 40) if orientation >= 5 else Size(40, 20)
     header = read_header(path)
     assert header.size == upright
+    assert header_of(path.read_bytes()) == header
+    assert np.array_equal(decode_image(path.read_bytes()), read_image(path))
     if suffix == ".jpg":
         height, width = cv2.imread(str(path)).shape[:2]
         assert (width, height) == upright
@@ -44,6 +47,10 @@ def test_what_is_no_image_is_refused(tmp_path: Path, data: bytes) -> None:
     path.write_bytes(data)
     with pytest.raises(DataError, match="image"):
         read_header(path)
+    with pytest.raises(DataError, match="image"):
+        header_of(data)
+    with pytest.raises(DataError, match="image"):
+        decode_image(data)
     with pytest.raises(DataError, match="missing"):
         read_header(tmp_path / "b.jpg")
 
@@ -56,6 +63,8 @@ def test_an_image_that_declares_a_billion_pixels_is_refused(tmp_path: Path) -> N
     path.write_bytes(data)
     with pytest.raises(DataError, match="readable"):
         read_header(path)
+    with pytest.raises(DataError, match="readable"):
+        header_of(path.read_bytes())
 
 
 @pytest.mark.parametrize("progressive", [False, True])

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -146,3 +149,17 @@ def test_a_device_that_is_not_there(
     with pytest.raises(MachineError, match=told) as caught:
         load_backend(detect_model, device=device)
     assert "onnxruntime" in caught.value.hint
+
+
+def test_nothing_is_kept_to_be_reported(detect_model: Path, tmp_path: Path) -> None:
+    """ONNX Runtime keeps what it reports of its use in a data base in the user's cache."""
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from detect_tl.runtime.backends import load_backend\n"
+        "load_backend(Path(sys.argv[1])).close()"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"}
+    environment |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    command = [sys.executable, "-c", code, str(detect_model)]
+    subprocess.run(command, check=True, timeout=120, env=environment)
+    assert list(tmp_path.rglob("*")) == []

@@ -30,6 +30,7 @@ def write_video(
     fps: Fraction = Fraction(10),
     rotation: int = 0,
     times: Sequence[float] | None = None,
+    codec: str = "libx264",
 ) -> Path:
     """Encode frames without loss of sharpness that would matter; the suffix picks the container.
 
@@ -37,9 +38,14 @@ def write_video(
     """
     height, width = frames[0].shape[:2]
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=fps)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv444p"
-        stream.options = {"qp": "0", "preset": "ultrafast", "g": "5"}
+        stream = container.add_stream(codec, rate=fps)
+        stream.width, stream.height = width, height
+        if codec == "libx264":
+            stream.pix_fmt = "yuv444p"
+            stream.options = {"qp": "0", "preset": "ultrafast", "g": "5"}
+        else:  # what browsers play
+            stream.pix_fmt, stream.bit_rate = "yuv420p", 8_000_000
+            stream.options = {"deadline": "realtime", "cpu-used": "8"}
         if rotation:
             stream.set_display_rotation(rotation)
         if times is not None:
