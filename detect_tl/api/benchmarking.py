@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from detect_tl.api.engines import runtime_device
 from detect_tl.api.exporting import exported
-from detect_tl.api.model_files import ModelFiles, find_model
+from detect_tl.api.model_files import find_model, sample_picture
 from detect_tl.core.errors import DataError, UsageError
 from detect_tl.core.progress import Progress
 
@@ -68,7 +68,9 @@ def benchmark(
 
     sides = (imgsz, imgsz) if isinstance(imgsz, int) else imgsz
     files = find_model(model, trust=trust, progress=progress)
-    chosen = Path(image) if image is not None else _picture(files)
+    chosen = Path(image) if image is not None else sample_picture(files)
+    if chosen is None:
+        raise UsageError("there is no picture to detect on", hint="Name one with --image.")
     if not chosen.is_file():
         raise DataError("there is no such picture", path=chosen, hint="Check --image.")
     pixels = read_image(chosen)
@@ -85,14 +87,3 @@ def benchmark(
     )
     height, width = pixels.shape[:2]
     return BenchmarkResult(path, chosen.name, (width, height), tuple(speeds))
-
-
-def _picture(files: ModelFiles) -> Path:
-    from detect_tl.core.files import find_images
-    from detect_tl.export.gate_images import packaged_photos
-
-    own = find_images(files.run.dataset() / "images" / "val") if files.run is not None else []
-    found = [*own[:1], *packaged_photos()]
-    if not found:
-        raise UsageError("there is no picture to detect on", hint="Name one with --image.")
-    return found[0]

@@ -109,3 +109,12 @@ def _fresh_onnx(run: RunFolder) -> Path | None:
     if run.onnx.is_file() and run.onnx.stat().st_mtime >= run.best.stat().st_mtime:
         return run.onnx
     return None
+
+
+def sample_picture(files: ModelFiles) -> Path | None:
+    """A picture like those that a model is for: of its run, else a packaged photo."""
+    from detect_tl.core.files import find_images
+    from detect_tl.export.gate_images import packaged_photos
+
+    own = find_images(files.run.dataset() / "images" / "val") if files.run is not None else []
+    return next(iter([*own[:1], *packaged_photos()]), None)

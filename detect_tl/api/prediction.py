@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 from detect_tl.api.engines import runtime_device
 from detect_tl.api.exporting import exported
-from detect_tl.api.model_files import ModelFiles, find_model
+from detect_tl.api.model_files import ModelFiles, find_model, sample_picture
 from detect_tl.core.errors import UsageError
-from detect_tl.core.progress import Progress
+from detect_tl.core.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from detect_tl.runtime.detector import Detector
@@ -111,18 +111,23 @@ def detector(
 
     model and the other values are those of `predict`, which see, and which says what is raised.
     """
-    from detect_tl.runtime.backends import load_backend
-    from detect_tl.runtime.detector import Detector
+    from detect_tl.core.images import read_image
+    from detect_tl.runtime.opening import Asked, chosen_engine
 
     sides = (imgsz, imgsz) if isinstance(imgsz, int) else imgsz
     files = find_model(model, trust=trust, progress=progress)
     least = best_confidences(files) if conf == "auto" else conf
     path = exported(files, sides, trust=trust, progress=progress)
-    engine = load_backend(path, backend, device=runtime_device(device))
+    asked = Asked(conf=least, imgsz=sides, backend=backend, device=runtime_device(device))
+    picture = sample_picture(files)
+    sample = None if picture is None else read_image(picture)
+    choice = chosen_engine(path, sample, asked, threads=None)
+    for line in choice.lines:
+        (progress or Silent()).say(line)
     try:
-        return Detector(engine, conf=least, imgsz=sides)
+        return asked.detector(choice.backend)
     except UsageError:
-        engine.close()
+        choice.backend.close()
         raise
 
 

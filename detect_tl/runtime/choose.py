@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detect_tl.core.detections import Detections
 from detect_tl.core.errors import DataError, DetectTLError, MachineError, WeightsError
@@ -52,6 +53,14 @@ class Choice:
     name: str
     backend: Backend
     trials: tuple[Trial, ...] = ()
+
+    @property
+    def lines(self) -> list[str]:
+        """What was tried, in words, a line each."""
+        return [
+            f"engine {each.backend}: {each.against or f'{each.milliseconds:.1f} ms a picture'}"
+            for each in self.trials
+        ]
 
 
 def fastest_backend(
@@ -146,9 +155,14 @@ def disagreement(first: Detections, second: Detections) -> str:
 def _alike(ours: Detections, row: int, theirs: Detections) -> bool:
     near = theirs.class_id == ours.class_id[row]
     near &= np.abs(theirs.score - ours.score[row]) <= _SCORE
-    boxes = theirs.xyxy[near].astype(np.float64)
-    box = np.broadcast_to(ours.xyxy[row].astype(np.float64), boxes.shape)
+    boxes = _grown(theirs.xyxy[near])
+    box = np.broadcast_to(_grown(ours.xyxy[row]), boxes.shape)
     return bool((boxes_iou(box, boxes) >= _IOU).any())
+
+
+def _grown(xyxy: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Boxes half a pixel larger on all sides, so that even one without an area is like itself."""
+    return xyxy.astype(np.float64) + np.array([-0.5, -0.5, 0.5, 0.5])
 
 
 def _key(path: Path, image: Image, names: list[str], asked: Sequence[Any]) -> str:

@@ -7,8 +7,9 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from detect_tl.core.images import Image
 from detect_tl.core.progress import Progress
-from detect_tl.runtime.backends import load_backend
+from detect_tl.runtime.backends import Backend, load_backend
 from detect_tl.runtime.choose import Choice, fastest_backend
 from detect_tl.runtime.detector import Detector, class_ids
 from detect_tl.runtime.frames import Source
@@ -40,6 +41,19 @@ class Asked:
     device: str = "auto"
     track: bool = False
 
+    def detector(self, backend: Backend) -> Detector:
+        """A detector of these settings; raises UsageError for one that does not fit the model."""
+        names = backend.spec.names
+        return Detector(
+            backend,
+            conf=self.conf,
+            iou=self.iou,
+            max_det=self.max_det,
+            classes=None if self.classes is None else class_ids(names, self.classes),
+            imgsz=self.imgsz,
+            rect=self.rect,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
@@ -66,44 +80,40 @@ def opened_detector(
     """
     info = source.info
     workers, threads = share_cores(live=info.live, frames=info.frame_count)
-    choice = _chosen(path, source, asked, threads, workers)
-    with closing(choice.backend) as backend:
-        for trial in choice.trials:
-            why = trial.against or f"{trial.milliseconds:.1f} ms a picture"
-            progress.say(f"engine {trial.backend}: {why}")
-        detector = Detector(
-            backend,
-            conf=asked.conf,
-            iou=asked.iou,
-            max_det=asked.max_det,
-            classes=None if asked.classes is None else class_ids(backend.spec.names, asked.classes),
-            imgsz=asked.imgsz,
-            rect=asked.rect,
-        )
+    worth = info.frame_count is None or info.frame_count >= _WORTH_TRYING
+    sample = source.sample() if worth else None
+    choice = chosen_engine(path, sample, asked, threads=threads, calls=workers)
+    with closing(choice.backend):
+        for line in choice.lines:
+            progress.say(line)
+        detector = asked.detector(choice.backend)
         least = detector.conf
         if asked.track:
             detector.conf = lowered(least)
         yield Ready(detector=detector, workers=workers, backend=choice.name, least=least)
 
 
-def _chosen(
-    path: Path, source: Source | Several, asked: Asked, threads: int, workers: int
+def chosen_engine(
+    path: Path, sample: Image | None, asked: Asked, *, threads: int | None, calls: int = 1
 ) -> Choice:
+    """The engine that was asked for, or the fastest on a sample of what is to come.
+
+    sample: None where trying does not pay. The choice is kept in the user's cache. threads, calls:
+    as for `load_backend`, which also says what is raised.
+    """
     if asked.backend != AUTO:
-        backend = load_backend(
-            path, asked.backend, threads=threads, calls=workers, device=asked.device
-        )
-        return Choice(asked.backend, backend)
+        named = asked.backend
+        backend = load_backend(path, named, threads=threads, calls=calls, device=asked.device)
+        return Choice(named, backend)
     from platformdirs import user_cache_path
 
-    frames = source.info.frame_count
     return fastest_backend(
         path,
-        source.sample() if frames is None or frames >= _WORTH_TRYING else None,
+        sample,
         imgsz=asked.imgsz,
         rect=asked.rect,
         threads=threads,
-        calls=workers,
+        calls=calls,
         device=asked.device,
         memory=user_cache_path("detect-tl", appauthor=False) / "engines.json",
     )

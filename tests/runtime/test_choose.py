@@ -148,3 +148,18 @@ BOX = (10, 10, 50, 50, 0.8, 1)
 def test_what_agrees(other: Detections, agrees: bool) -> None:
     assert (not disagreement(found(BOX), other)) is agrees
     assert (not disagreement(other, found(BOX))) is agrees
+
+
+def test_a_box_cut_to_nothing_at_the_border_is_like_itself() -> None:
+    same = found((0, 10, 0, 50, 0.8, 1))
+    assert not disagreement(same, same)
+    assert disagreement(same, found((0, 60, 0, 90, 0.8, 1)))
+
+
+def test_an_engine_with_equal_answers_agrees_on_any_picture(detect_model: Path) -> None:
+    photo = np.random.default_rng(0).integers(0, 256, (50, 20, 3), np.uint8)
+    trials = fastest_backend(detect_model, photo).trials
+    assert {trial.backend: trial.against for trial in trials[:2]} == {
+        "onnxruntime": "",
+        "openvino": "",
+    }
