@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 
 import pytest
 
@@ -14,6 +14,11 @@ from detect_tl.core.errors import MachineError, UsageError
 GROUP: plugins.Group = "detect_tl.formats"
 
 
+def _forget() -> None:
+    plugins._installed.cache_clear()
+    plugins._points.cache_clear()
+
+
 @pytest.fixture
 def offer(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Offer two plugins: one that works, one whose module is missing."""
@@ -21,10 +26,10 @@ def offer(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         EntryPoint("good", "json:dumps", GROUP),
         EntryPoint("broken", "no_such_module:X", GROUP),
     ]
-    monkeypatch.setattr(plugins, "entry_points", lambda **_: points)
-    plugins._points.cache_clear()
+    monkeypatch.setattr(plugins, "entry_points", lambda: EntryPoints(points))
+    _forget()
     yield
-    plugins._points.cache_clear()
+    _forget()
 
 
 def test_names_are_listed_without_an_import(offer: None) -> None:

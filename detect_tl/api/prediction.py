@@ -122,8 +122,8 @@ def detector(
     picture = sample_picture(files)
     sample = None if picture is None else read_image(picture)
     choice = chosen_engine(path, sample, asked, threads=None)
-    for line in choice.lines:
-        (progress or Silent()).say(line)
+    if choice.reason:
+        (progress or Silent()).say(choice.reason)
     try:
         return asked.detector(choice.backend)
     except UsageError:

@@ -55,12 +55,13 @@ class Choice:
     trials: tuple[Trial, ...] = ()
 
     @property
-    def lines(self) -> list[str]:
-        """What was tried, in words, a line each."""
-        return [
-            f"engine {each.backend}: {each.against or f'{each.milliseconds:.1f} ms a picture'}"
-            for each in self.trials
-        ]
+    def reason(self) -> str:
+        """Why it was taken, in a sentence; empty where nothing was tried."""
+        if not self.trials:
+            return ""
+        told = {each.backend: each.against or f"{each.milliseconds:.1f} ms" for each in self.trials}
+        first = f"{self.name} is the fastest engine here: {told.pop(self.name)} a picture"
+        return f"{first} ({'; '.join(f'{name}: {text}' for name, text in told.items())})"
 
 
 def fastest_backend(
@@ -162,7 +163,8 @@ def _alike(ours: Detections, row: int, theirs: Detections) -> bool:
 
 def _grown(xyxy: NDArray[np.float32]) -> NDArray[np.float64]:
     """Boxes half a pixel larger on all sides, so that even one without an area is like itself."""
-    return xyxy.astype(np.float64) + np.array([-0.5, -0.5, 0.5, 0.5])
+    grown: NDArray[np.float64] = xyxy.astype(np.float64) + np.array([-0.5, -0.5, 0.5, 0.5])
+    return grown
 
 
 def _key(path: Path, image: Image, names: list[str], asked: Sequence[Any]) -> str:

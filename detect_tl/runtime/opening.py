@@ -84,8 +84,8 @@ def opened_detector(
     sample = source.sample() if worth else None
     choice = chosen_engine(path, sample, asked, threads=threads, calls=workers)
     with closing(choice.backend):
-        for line in choice.lines:
-            progress.say(line)
+        if choice.reason:
+            progress.say(choice.reason)
         detector = asked.detector(choice.backend)
         least = detector.conf
         if asked.track:
