@@ -158,6 +158,8 @@ def _open_session(path: Path, threads: int, device: str) -> Any:
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    # Processors without VNNI would clip sums of products of 8 bits, and answer something else.
+    options.add_session_config_entry("session.x64quantprecision", "1")
     options.log_severity_level = 3  # errors only: its warnings are about graphs, not for users
     providers = _providers(onnxruntime.get_available_providers(), device)
     try:
