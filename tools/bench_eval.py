@@ -33,7 +33,7 @@ from detect_tl.core.findings import Report
 from detect_tl.evaluation.coco_eval import evaluate
 from detect_tl.evaluation.predict import VALIDATION, predict_split
 from detect_tl.evaluation.truth import Truth, load_truth
-from detect_tl.export.onnx import export_onnx
+from detect_tl.export.model import export_model
 from detect_tl.formats.base import load_format
 from detect_tl.formats.detect import read_dataset
 from detect_tl.models.torch_backend import TorchBackend
@@ -121,7 +121,7 @@ def measure(weights: Path, data: Path, imgsz: int, folder: Path) -> dict[str, Sc
 
     def exported(precision: str) -> Backend:
         out = folder / f"{precision}.onnx"
-        result = export_onnx(
+        result = export_model(
             checkpoint, out, images=pictures, imgsz=imgsz, dynamic=True, precision=precision
         )
         print(f"{precision} parity: {result.parity.as_json()['worst']}", file=sys.stderr)

@@ -17,7 +17,7 @@ from detect_tl.core.errors import MachineError, WeightsError
 from detect_tl.core.progress import Progress, Silent
 
 if TYPE_CHECKING:
-    from detect_tl.export.onnx import ExportResult
+    from detect_tl.export.model import ExportResult
     from detect_tl.runtime.result import PredictResult
 
 OFFICIAL = "yolo11n"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from detect_tl.api.gate_data import gate_data
 from detect_tl.api.model_files import ModelFiles, find_model
-from detect_tl.core.errors import UsageError
+from detect_tl.core.errors import UsageError, did_you_mean
 from detect_tl.core.progress import Progress, Silent
 
 if TYPE_CHECKING:
-    from detect_tl.export.onnx import ExportResult
+    from detect_tl.export.model import ExportResult
     from detect_tl.training.folder import RunFolder
 
 
@@ -18,50 +21,85 @@ def export(
     model: str | Path,
     out: Path | None = None,
     *,
+    format: Literal["onnx", "openvino"] | None = None,  # noqa: A002 - the option is called so
     imgsz: int | tuple[int, int] | None = None,
     batch: int = 1,
     dynamic: bool = True,
     opset: int | None = None,
-    precision: Literal["fp32", "fp16"] = "fp32",
+    precision: Literal["fp32", "fp16", "int8"] = "fp32",
+    nms: bool = False,
     data: Path | None = None,
+    bundle: Path | None = None,
     trust: bool = False,
     progress: Progress | None = None,
 ) -> ExportResult:
-    """Write a model as ONNX; the file stands only if it answers as the checkpoint does.
+    """Write a model as ONNX or OpenVINO IR; it stands only if it answers as the checkpoint does.
 
-    model: run folder, .pt or the name of weights. out: None writes best.onnx into the run, or
-    NAME.onnx here. imgsz: side of the input, or (height, width), in pixels; None: what the model
-    was trained with. dynamic: leave batch and input size free, so that pictures need not be padded
-    to a square. data: folder of pictures for the parity gate; None: the validation images of
-    the run, else the photos that come with Ultralytics. What the gate measured on best.onnx stands
-    in the run as export.json and in its report.
+    model: run folder, .pt or the name of weights. out: None writes best.onnx (best.xml) into the
+    run, or NAME.onnx here. format: None goes by the name of `out`; ONNX without one.
+    imgsz: side of the input, or (height, width), in pixels; None: what the model was trained with.
+    dynamic: leave batch and input size free, so that pictures need not be padded to a square.
+    nms: put non-maximum suppression into the graph.
+    data: what the gates measure on and int8 is calibrated on: annotations in any format, or mere
+    pictures; None: the validation images of the run, else the photos that come with Ultralytics.
+    bundle: new folder to put the file into with all that is needed to run it without torch.
+    What the gates measured on best.onnx stands in the run as export.json and in its report.
 
-    Raises GateError when the answers differ, with nothing left behind; UsageError, WeightsError.
+    Raises GateError when the answers differ or accuracy is lost, with nothing left behind;
+    UsageError, DataError, WeightsError.
     """
-    from detect_tl.export.onnx import export_onnx
+    from detect_tl.core.files import refuse_existing
+    from detect_tl.export.model import export_model
 
+    show = progress or Silent()
+    if bundle is not None:
+        refuse_existing(Path(bundle))
     files = find_model(model, trust=trust, progress=progress)
     if files.checkpoint is None:
         raise UsageError(
             f"{model} is exported already", hint="Name a run folder, a .pt file or e.g. yolo11n."
         )
-    target = Path(out) if out is not None else _default_out(files, files.checkpoint)
-    result = export_onnx(
+    target = _target(files, files.checkpoint, out, format)
+    known = gate_data(files, data, show)
+    if known.note:
+        show.say(known.note)
+    result = export_model(
         files.checkpoint,
         target,
-        images=_gate_pictures(files, data),
+        images=known.images,
+        labelled=known.labelled,
+        calibration=known.calibration,
         imgsz=imgsz or files.own_imgsz(trust=trust),
         batch=batch,
         dynamic=dynamic,
         opset=opset,
         precision=precision,
+        nms=nms,
         metadata=_facts(files),
         trust=trust,
         progress=progress,
     )
+    if bundle is not None:
+        from detect_tl.export.bundle import write_bundle
+
+        result = replace(result, bundle=write_bundle(result, Path(bundle)))
     if files.run is not None and target == files.run.onnx:
-        _tell_run(files.run, result, progress or Silent())
+        _tell_run(files.run, result, show)
     return result
+
+
+def _target(files: ModelFiles, checkpoint: Path, out: Path | None, wanted: str | None) -> Path:
+    """The file to write; raise UsageError when its name is of another format."""
+    from detect_tl.export.container import FORMATS, SUFFIXES
+
+    if wanted is not None and wanted not in FORMATS:
+        raise UsageError(f"unknown format {wanted!r}", hint=did_you_mean(wanted, FORMATS))
+    suffix = SUFFIXES["openvino" if wanted == "openvino" else "onnx"]
+    if out is None:
+        return _default_out(files, checkpoint).with_suffix(suffix)
+    if wanted is not None and Path(out).suffix != suffix:
+        raise UsageError(f"{out} is no name for {wanted}", hint=f"End it in {suffix}.")
+    return Path(out)
 
 
 def _tell_run(run: RunFolder, result: ExportResult, progress: Progress) -> None:
@@ -124,23 +162,22 @@ def _cached_name(checkpoint: Path) -> Path:
     return cache_folder().parent / "onnx" / name
 
 
-def _gate_pictures(files: ModelFiles, data: Path | None) -> list[Path]:
-    from detect_tl.core.files import find_images
-    from detect_tl.export.gate_images import packaged_photos
-
-    if data is not None:
-        found = find_images(Path(data))
-        if not found:
-            raise UsageError(f"there are no images in {data}", hint="Name a folder of pictures.")
-        return found
-    own = find_images(files.run.dataset() / "images" / "val") if files.run is not None else []
-    return own or packaged_photos()
-
-
 def _facts(files: ModelFiles) -> dict[str, str]:
-    """What the file is to say of the run that it comes from."""
-    if files.run is None:
-        return {}
-    from detect_tl.core.files import read_json
+    """What the file is to say of the run that it comes from.
 
-    return {"dataset_sha256": str(read_json(files.run.path / "dataset.json")["sha256"])}
+    run_sha256: of its settings, its data's checksum and its weights. thresholds: the confidence at
+    which each class is at its best, where that was measured.
+    """
+    run = files.run
+    if run is None:
+        return {}
+    from detect_tl.core.files import read_json, sha256_files
+
+    parts = [run.path / "config.json", run.path / "dataset.json", run.best]
+    facts = {
+        "dataset_sha256": str(read_json(run.path / "dataset.json")["sha256"]),
+        "run_sha256": sha256_files(parts, run.path),
+    }
+    if run.thresholds.is_file():
+        facts["thresholds"] = json.dumps(read_json(run.thresholds), ensure_ascii=False)
+    return facts

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from detect_tl.core.images import Image
     from detect_tl.evaluation.pictures import Picture
-    from detect_tl.export.onnx import ExportResult
+    from detect_tl.export.model import ExportResult
     from detect_tl.runtime.result import PredictResult
     from detect_tl.training.folder import RunFolder
 

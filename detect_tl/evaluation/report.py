@@ -91,6 +91,7 @@ def write_report(report: RunReport, path: Path) -> None:
         "panels": [_panel_values(panel) for panel in panels(report.curves or {})],
         "transfer": _transfer_values(report.transfer) if report.transfer else None,
         "parity": _parity_rows(report.export) if report.export else [],
+        "accuracy": _accuracy_rows(report.export.get("accuracy")) if report.export else [],
         "poster": _poster(report.video),
         "files": [(entry, _bytes(entry.size_bytes)) for entry in report.files],
         "export_size": _bytes(report.export["size_bytes"]) if report.export else "",
@@ -189,11 +190,22 @@ def _parity_rows(export: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     rows = [
         (words[key], f"{worst[key]:.2g}{unit}", f"{allowed[key]:g}{unit}")
         for key, unit in units.items()
-        if worst[key] is not None
+        if worst[key] is not None and allowed[key] is not None
     ]
     shown = sum(image["detections"][0] for image in parity["images"])
     lost = sum(image["lost"] for image in parity["images"])
-    return [*rows, ("detections of one model only", f"{lost} of {shown}", "0")]
+    share = allowed.get("lost", 0)
+    most = f"a share of {share:g}" if share else "0"
+    return [*rows, ("detections of one model only", f"{lost} of {shown}", most)]
+
+
+def _accuracy_rows(accuracy: Mapping[str, Any] | None) -> list[tuple[str, str, str, str]]:
+    """What was measured on labels, the checkpoint's value, the export's, and the allowed loss."""
+    if accuracy is None or accuracy["basis"] != "labels":
+        return []
+    pairs = {"mAP50-95": accuracy["mAP50-95"], "of masks": accuracy["mask_mAP50-95"]}
+    loss = f"{accuracy['allowed_loss']:g}"
+    return [(name, f"{p[0]:.4f}", f"{p[1]:.4f}", loss) for name, p in pairs.items() if p]
 
 
 def _poster(video: VideoSection | None) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from detect_tl.core.errors import UsageError
 from detect_tl.core.image_header import read_header
 from detect_tl.core.images import Image, read_image
+
+T = TypeVar("T")
 
 GATE_IMAGES = 8
 """How many pictures a gate compares."""
@@ -35,18 +37,18 @@ def gate_images(paths: Sequence[Path], count: int = GATE_IMAGES) -> list[GateIma
             "the parity gate has no pictures to compare the models on",
             hint="Name some, best from the validation split.",
         )
-    looked_at = _evenly(sorted(paths), _LOOKED_AT)
+    looked_at = evenly(sorted(paths), _LOOKED_AT)
     by_shape = sorted(looked_at, key=lambda path: (_aspect(path), path))
-    whole = [GateImage(path.name, read_image(path)) for path in _evenly(by_shape, count)]
+    whole = [GateImage(path.name, read_image(path)) for path in evenly(by_shape, count)]
     crops = [crop for image in whole for crop in _crops(image)]
     return [*whole, *crops][:count]
 
 
-def _evenly(paths: Sequence[Path], count: int) -> list[Path]:
+def evenly(items: Sequence[T], count: int) -> list[T]:
     """At most `count` of them, the first and the last included."""
-    if len(paths) <= count:
-        return list(paths)
-    return [paths[round(k * (len(paths) - 1) / (count - 1))] for k in range(count)]
+    if len(items) <= count:
+        return list(items)
+    return [items[round(k * (len(items) - 1) / max(count - 1, 1))] for k in range(count)]
 
 
 def _aspect(path: Path) -> float:

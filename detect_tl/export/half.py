@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 if TYPE_CHECKING:
     import onnx
 
-Precision = Literal["fp32", "fp16"]
+Precision = Literal["fp32", "fp16", "int8"]
 _FLOAT = 1  # onnx.TensorProto.FLOAT, without importing onnx for it
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)

@@ -23,10 +23,23 @@ PREPROCESSING = {
     "scale": "divide by 255",
 }
 
+_OUTPUTS = {
+    False: "(batch, 4 + classes, anchors): cx, cy, w, h in input pixels, a score for each class",
+    True: "(batch, rows, 6): x1, y1, x2, y2 in input pixels, score, class; score 0: nothing",
+}
 
-def metadata_of(spec: ModelSpec, precision: str, extra: Mapping[str, str]) -> dict[str, str]:
+_CLIPPING = (
+    "processors without VNNI clip sums in ONNX Runtime, unless the session's option "
+    "session.x64quantprecision is set to 1"
+)
+
+
+def metadata_of(
+    spec: ModelSpec, precision: str, extra: Mapping[str, str], *, nms: bool = False
+) -> dict[str, str]:
     """Keys that plain Ultralytics reads, and ours under `detect_tl.` for whoever reads neither.
 
+    spec: of the model before suppression is put at its end, as it is with `nms`.
     extra: more of ours, without the prefix, for example {"dataset_sha256": …}. There is no date:
     the same checkpoint gives the same file.
     """
@@ -41,14 +54,16 @@ def metadata_of(spec: ModelSpec, precision: str, extra: Mapping[str, str]) -> di
         "batch": str(spec.batch),
         "imgsz": str(list(spec.imgsz)),
         "names": str(dict(enumerate(spec.names))),
-        "args": str({"batch": spec.batch, "dynamic": spec.dynamic, "nms": False}),
+        "args": str({"batch": spec.batch, "dynamic": spec.dynamic, "nms": nms}),
         "channels": "3",
         "end2end": str(spec.end2end),
-        **{PREFIX + key: value for key, value in _ours(spec, precision, extra).items()},
+        **{PREFIX + key: value for key, value in _ours(spec, precision, extra, nms=nms).items()},
     }
 
 
-def _ours(spec: ModelSpec, precision: str, extra: Mapping[str, str]) -> dict[str, str]:
+def _ours(
+    spec: ModelSpec, precision: str, extra: Mapping[str, str], *, nms: bool
+) -> dict[str, str]:
     return {
         "version": __version__,
         "license": "AGPL-3.0",
@@ -58,6 +73,8 @@ def _ours(spec: ModelSpec, precision: str, extra: Mapping[str, str]) -> dict[str
         "stride": str(spec.stride),
         "precision": precision,
         "preprocessing": orjson.dumps(PREPROCESSING).decode(),
+        "output": _OUTPUTS[spec.end2end or nms],
+        **({"int8": _CLIPPING} if precision == "int8" else {}),
         **extra,
     }
 

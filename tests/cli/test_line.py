@@ -146,7 +146,7 @@ def test_a_failed_gate_leaves_nothing(
     result = run("export", trained[0], "--out", tmp_path / "a" / "m.onnx")
     assert result.exit_code == 1
     assert "Traceback" not in result.output
-    assert list((tmp_path / "a").iterdir()) == []
+    assert not (tmp_path / "a").exists()
 
 
 def test_quickstart_walks_the_whole_line(

@@ -14,11 +14,11 @@ import orjson
 import pytest
 from onnx import numpy_helper
 
-import detect_tl.export.onnx as export_module
+import detect_tl.export.model as export_module
 from detect_tl.core.errors import DataError, GateError, UsageError, WeightsError
 from detect_tl.core.images import read_image
 from detect_tl.core.progress import Silent
-from detect_tl.export.onnx import ExportResult, export_onnx
+from detect_tl.export.model import ExportResult, export_model
 from detect_tl.models.onnx_export import build_graph
 from detect_tl.models.yolo import YOLO
 from detect_tl.runtime.backends import load_backend
@@ -31,7 +31,7 @@ def exported(
     checkpoint: Path, pictures: list[Path], tmp_path_factory: pytest.TempPathFactory
 ) -> ExportResult:
     out = tmp_path_factory.mktemp("export") / "best.onnx"
-    return export_onnx(checkpoint, out, images=pictures, metadata={"dataset_sha256": "abc"})
+    return export_model(checkpoint, out, images=pictures, metadata={"dataset_sha256": "abc"})
 
 
 def test_the_result_says_what_was_written(exported: ExportResult) -> None:
@@ -58,6 +58,7 @@ FAMILIES = [
     pytest.param(("yolov8n", False, {"dynamic": True}), marks=pytest.mark.slow),
     pytest.param(("yolov8n-seg", False, {"precision": "fp16"}), marks=pytest.mark.slow),
     pytest.param(("yolo11n-seg", False, {"dynamic": True}), marks=pytest.mark.slow),
+    pytest.param(("yolo11n-seg", False, {"precision": "int8"}), marks=pytest.mark.slow),
     pytest.param(("yolo26n", False, {"precision": "fp16"}), marks=pytest.mark.slow),
     pytest.param(("yolo26n", True, {"precision": "fp16"}), marks=pytest.mark.slow),
     pytest.param(("yolo26n-seg", False, {}), marks=pytest.mark.slow),
@@ -71,7 +72,7 @@ def test_every_family_passes_its_gate(
 ) -> None:
     name, end2end, options = case
     source = make_checkpoint(name, end2end=end2end)
-    result = export_onnx(source, tmp_path / "m.onnx", images=pictures, **options)
+    result = export_model(source, tmp_path / "m.onnx", images=pictures, **options)
     assert result.spec.end2end is end2end
     assert result.spec.task == ("segment" if name.endswith("-seg") else "detect")
     assert (result.parity.mask is None) == (result.spec.task == "detect")
@@ -82,7 +83,7 @@ def test_every_family_passes_its_gate(
 def test_shapes_and_opsets(
     checkpoint: Path, pictures: list[Path], tmp_path: Path, options: dict[str, Any]
 ) -> None:
-    result = export_onnx(checkpoint, tmp_path / "m.onnx", images=pictures[5:6], **options)
+    result = export_model(checkpoint, tmp_path / "m.onnx", images=pictures[5:6], **options)
     session = onnxruntime.InferenceSession(str(result.path))
     shape = session.get_inputs()[0].shape
     assert [type(side) for side in (shape[0], *shape[2:])] == [
@@ -96,14 +97,14 @@ def test_shapes_and_opsets(
 def test_a_rectangle_can_be_asked_for(
     checkpoint: Path, pictures: list[Path], tmp_path: Path
 ) -> None:
-    result = export_onnx(checkpoint, tmp_path / "m.onnx", images=pictures[5:6], imgsz=(32, 96))
+    result = export_model(checkpoint, tmp_path / "m.onnx", images=pictures[5:6], imgsz=(32, 96))
     assert load_backend(result.path).spec.imgsz == (32, 96)
 
 
 def test_half_precision_halves_the_file_and_keeps_its_inputs(
     checkpoint: Path, pictures: list[Path], exported: ExportResult, tmp_path: Path
 ) -> None:
-    result = export_onnx(checkpoint, tmp_path / "h.onnx", images=pictures[5:6], precision="fp16")
+    result = export_model(checkpoint, tmp_path / "h.onnx", images=pictures[5:6], precision="fp16")
     assert 0.4 < result.size_bytes / exported.size_bytes < 0.6
     session = onnxruntime.InferenceSession(str(result.path))
     kinds = {item.type for item in [*session.get_inputs(), *session.get_outputs()]}
@@ -123,7 +124,7 @@ def test_half_precision_halves_the_file_and_keeps_its_inputs(
 def test_the_same_checkpoint_gives_the_same_file(
     checkpoint: Path, pictures: list[Path], exported: ExportResult, tmp_path: Path
 ) -> None:
-    again = export_onnx(
+    again = export_model(
         checkpoint, tmp_path / "m.onnx", images=pictures[5:6], metadata={"dataset_sha256": "abc"}
     )
     assert again.path.read_bytes() == exported.path.read_bytes()
@@ -153,6 +154,26 @@ def test_the_file_says_how_to_feed_it(exported: ExportResult, checkpoint: Path) 
     assert str(checkpoint.parent) not in str(values)
 
 
+@pytest.mark.slow
+def test_suppression_inside_is_read_by_plain_ultralytics_and_by_us(
+    checkpoint: Path, pictures: list[Path], exported: ExportResult, tmp_path: Path
+) -> None:
+    result = export_model(
+        checkpoint, tmp_path / "nms.onnx", images=pictures, nms=True, dynamic=True
+    )
+    assert result.nms
+    assert result.spec.end2end
+    theirs = YOLO(str(result.path), task="detect")
+    plain, inside = (Detector(load_backend(p), rect=False) for p in (exported.path, result.path))
+    for path in pictures[:3]:
+        (want,) = plain([read_image(path)])
+        (got,) = inside([read_image(path)])
+        np.testing.assert_allclose(got.xyxy, want.xyxy, atol=0.01)
+        np.testing.assert_array_equal(got.class_id, want.class_id)
+        (there,) = theirs.predict(str(path), imgsz=IMGSZ, rect=False, verbose=False, save=False)
+        np.testing.assert_allclose(there.boxes.conf.numpy(), want.score, atol=1e-5)
+
+
 def corrupt(graph: onnx.ModelProto, layer: str) -> onnx.ModelProto:
     """Turn one convolution's weights upside down."""
     item = next(i for i in graph.graph.initializer if layer in i.name and len(i.dims) == 4)
@@ -173,7 +194,7 @@ def test_the_gate_catches_a_damaged_graph_and_leaves_nothing(
 
     monkeypatch.setattr(export_module, "build_graph", damaged)
     with pytest.raises(GateError, match=r"on 5\.png.* a score differs by .* \(allowed 0\.001\)"):
-        export_onnx(checkpoint, tmp_path / "m.onnx", images=pictures[5:6])
+        export_model(checkpoint, tmp_path / "m.onnx", images=pictures[5:6])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -186,7 +207,7 @@ def test_a_failed_gate_leaves_the_file_of_before(
         export_module, "build_graph", lambda *a, **k: corrupt(build_graph(*a, **k), "model.2.")
     )
     with pytest.raises(GateError) as caught:
-        export_onnx(checkpoint, out, images=pictures[5:6])
+        export_model(checkpoint, out, images=pictures[5:6])
     assert caught.value.exit_code == 1
     assert out.read_bytes() == b"what was there"
     assert list(tmp_path.iterdir()) == [out]
@@ -200,7 +221,7 @@ def test_nothing_is_asked_of_the_network(
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    export_onnx(checkpoint, tmp_path / "m.onnx", images=pictures[:1])
+    export_model(checkpoint, tmp_path / "m.onnx", images=pictures[:1])
 
 
 class Bars(Silent):
@@ -216,7 +237,7 @@ class Bars(Silent):
 
 def test_progress_is_shown(checkpoint: Path, pictures: list[Path], tmp_path: Path) -> None:
     bars = Bars()
-    export_onnx(checkpoint, tmp_path / "m.onnx", images=pictures[:1], progress=bars)
+    export_model(checkpoint, tmp_path / "m.onnx", images=pictures[:1], progress=bars)
     assert bars.texts == ["Export", "Parity gate"]
 
 
@@ -236,7 +257,7 @@ def test_what_cannot_be_is_refused(
     checkpoint: Path, pictures: Sequence[Path], tmp_path: Path, options: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(UsageError, match=says):
-        export_onnx(checkpoint, tmp_path / "m.onnx", **{"images": pictures, **options})
+        export_model(checkpoint, tmp_path / "m.onnx", **{"images": pictures, **options})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -245,14 +266,14 @@ def test_the_name_must_be_that_of_an_onnx_file(
     checkpoint: Path, pictures: list[Path], tmp_path: Path, name: str
 ) -> None:
     with pytest.raises(UsageError, match="no name for an ONNX file"):
-        export_onnx(checkpoint, tmp_path / name, images=pictures)
+        export_model(checkpoint, tmp_path / name, images=pictures)
 
 
 def test_bad_files_are_named(checkpoint: Path, pictures: list[Path], tmp_path: Path) -> None:
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"no image")
     with pytest.raises(DataError, match=r"broken\.jpg"):
-        export_onnx(checkpoint, tmp_path / "m.onnx", images=[broken])
+        export_model(checkpoint, tmp_path / "m.onnx", images=[broken])
     with pytest.raises(WeightsError, match=r"broken\.jpg"):
-        export_onnx(broken, tmp_path / "m.onnx", images=pictures)
+        export_model(broken, tmp_path / "m.onnx", images=pictures)
     assert not (tmp_path / "m.onnx").exists()
