@@ -18,7 +18,10 @@ HERE = Path(__file__).parent
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the model of this folder; return the exit code. A summary goes to stdout, as JSON."""
+    """Run the model of this folder; return the exit code, 1 for a source that failed in part.
+
+    A summary goes to stdout, as JSON.
+    """
     options = vars(_parser().parse_args(arguments))
     try:
         options["conf"] = _confidence(options["conf"])
@@ -27,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"Error: {error}\n{error.hint}\n")
         return error.exit_code
     sys.stdout.write(json.dumps(result.as_json(), indent=2) + "\n")
-    return 0
+    return int(result.failed)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -36,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("source", help="image, folder, pattern, video, camera number or stream")
     parser.add_argument("--out", type=Path, help="new folder for the results")
-    parser.add_argument("--save", nargs="+", help="of video, images, jsonl")
+    parser.add_argument("--save", nargs="+", help="video, images, jsonl, csv, crops, yolo, labelme")
     parser.add_argument("--conf", default="0.25", help="lowest score, or auto (default: 0.25)")
     parser.add_argument("--iou", type=float, default=0.7, help="overlap of one object's boxes")
     parser.add_argument("--classes", nargs="+", help="names of the classes to keep")
