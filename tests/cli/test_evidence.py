@@ -146,7 +146,7 @@ def test_predict_takes_the_best_confidence_of_every_class(
     lonely = tmp_path / "lonely.onnx"
     shutil.copy(learned / "best.onnx", lonely)
     refused(run("predict", lonely, images, "--conf", "auto"), 2, "keeps no thresholds")
-    refused(run("predict", lonely, images, "--conf", "most"), 2, "neither a number nor auto")
+    refused(run("predict", lonely, images, "--conf", "most"), 2, "neither a number, nor auto")
     refused(run("predict", lonely, images, "--conf", "1.5"), 2, "between 0 and 1")
 
 
