@@ -22,7 +22,7 @@ class ModelSpec:
     names: class names in the order of their ids.
     imgsz: (height, width) in pixels that the model was trained or exported for.
     stride: the largest; both input sides must be multiples of it.
-    dynamic: whether other input sizes and batches are accepted.
+    dynamic: whether other input sizes are accepted.
     end2end: whether the answers need no non-maximum suppression (YOLO26).
     """
 

@@ -51,7 +51,7 @@ def spec_from_onnx(graph: GraphIO, path: Path) -> ModelSpec:
         imgsz=_imgsz(shape, meta, path),
         stride=_whole(meta, "stride", 32, path),
         batch=shape[0] if isinstance(shape[0], int) else _whole(meta, "batch", 1, path),
-        dynamic=not all(isinstance(side, int) for side in shape),
+        dynamic=not all(isinstance(side, int) for side in shape[2:]),
         end2end=suppressed or meta.get("end2end", "False").strip().lower() == "true",
     )
     _check_outputs(graph, spec, path)

@@ -18,7 +18,7 @@ def colour_model(
     *,
     side: int = 64,
     task: str = "detect",
-    dynamic: bool = False,
+    any_batch: bool = False,
     batch: int = 1,
     half: bool = False,
     end2end: bool = False,
@@ -33,7 +33,7 @@ def colour_model(
     `metadata` replaces single keys; an empty text removes one.
     """
     kind = TensorProto.FLOAT16 if half else TensorProto.FLOAT
-    shape = ["batch", 3, side, side] if dynamic else [batch, 3, side, side]
+    shape = ["batch", 3, side, side] if any_batch else [batch, 3, side, side]
     graph = _Graph(half)
     scores = graph.add("AveragePool", ["images"], kernel_shape=[CELL] * 2, strides=[CELL] * 2)
     flat = graph.add("Reshape", [scores, graph.constant("flat", np.array([0, 3, -1]))])

@@ -11,7 +11,9 @@ import pytest
 
 from detect_tl.core.errors import MachineError, UsageError, WeightsError
 from detect_tl.runtime.backends import Backend, OnnxRuntimeBackend, load_backend
+from detect_tl.runtime.detector import Detector
 from tests.runtime.colour_model import NAMES, colour_model
+from tests.runtime.conftest import picture
 
 
 def batch_of(*colours: int, side: int = 64) -> np.ndarray:
@@ -33,7 +35,7 @@ def test_the_spec_comes_from_the_file(detect_model: Path) -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 4])
-@pytest.mark.parametrize("options", [{}, {"dynamic": True}, {"batch": 3}, {"half": True}])
+@pytest.mark.parametrize("options", [{}, {"any_batch": True}, {"batch": 3}, {"half": True}])
 def test_any_number_of_images_through_any_batch(
     tmp_path: Path, options: dict[str, object], batch: int
 ) -> None:
@@ -44,6 +46,13 @@ def test_any_number_of_images_through_any_batch(
     assert output.dtype == np.float32
     assert output[:, 4:].argmax(axis=1)[:, 0].tolist() == colours
     assert output[:, 4:].max() == 1
+
+
+def test_a_free_batch_is_no_free_size(tmp_path: Path) -> None:
+    backend = load_backend(colour_model(tmp_path / "m.onnx", any_batch=True))
+    assert not backend.spec.dynamic
+    (found,) = Detector(backend, conf=0.9)([picture(64, 32, (0, 0, 8, 8, "red"))])
+    assert found.class_id.tolist() == [0]
 
 
 def test_a_segmenter_answers_with_prototypes(segment_model: Path) -> None:

@@ -17,7 +17,7 @@ from tests.runtime.videos import moving_square, write_video
 def test_both_sides_see_every_frame(repository: Path, detect_model: Path, tmp_path: Path) -> None:
     video = write_video(tmp_path / "v.mp4", moving_square(9))
     tool = repository / "tools" / "bench_runtime.py"
-    free = colour_model(tmp_path / "free.onnx", dynamic=True)
+    free = colour_model(tmp_path / "free.onnx", any_batch=True)
     command = [sys.executable, tool, "--model", detect_model, "--dynamic", free, "--video", video]
     done = subprocess.run(
         [*command, "--repeats", "1", "--json"], check=True, capture_output=True, text=True

@@ -16,7 +16,7 @@ from tests.runtime.colour_model import NAMES, colour_model
 
 KINDS = [
     {},
-    {"dynamic": True},
+    {"any_batch": True},
     {"batch": 3},
     {"half": True},
     {"end2end": True},
