@@ -194,7 +194,7 @@ def summary(runs: dict[str, list[Run]]) -> dict[str, Any]:
 
 def ratio(first: Sequence[Run], second: Sequence[Run]) -> float:
     pairs = zip(first, second, strict=True)
-    return round(statistics.median(a.fps / b.fps for a, b in pairs), 2)
+    return float(f"{statistics.median(a.fps / b.fps for a, b in pairs):.3g}")
 
 
 def main() -> None:
@@ -221,7 +221,7 @@ def main() -> None:
             cpu = f"{row['cpu_seconds']:6.1f} s of CPU"
             print(f"  {side:36} {row['fps']:7.1f} frames/s  {cpu}  {row['backend']}")
         for pair, value in table["ratios"].items():
-            print(f"  {pair:36} {value:7.2f}")
+            print(f"  {pair:36} {value:7.3g}")
 
 
 if __name__ == "__main__":
