@@ -1,14 +1,15 @@
 """Frames per second of `detect-tl predict` beside `yolo predict`, with the same ONNX file.
 
-    python tools/bench_runtime.py --model yolo11n.onnx --dynamic yolo11n-dynamic.onnx \
-        --video people.mp4 --video bottle-detection.mp4 [--repeats 3] [--json]
+    python tools/bench_runtime.py [--repeats 3] [--json]
+    python tools/bench_runtime.py --model yolo11n.onnx --dynamic free.onnx --video people.mp4
 
 --model is an export of a fixed square; --dynamic one of the same weights whose sizes are free,
-which runs a 16:9 video at 384x640. Every run is a process of its own, and the sides take turns, so
-that a machine that gets slower or busier is slower for all: trust the ratios, not the single
-numbers. Ours counts everything from the call to the last file on disk, loading the model included;
-the peer's model is loaded and warm. The engines are tried once before, so that `--backend auto`
-knows the fastest: a user meets that second once for a model.
+which runs a 16:9 video at 384x640. Without them both are made of --weights; what is not named is
+taken from the folder that DETECT_TL_SHARED names. Every run is a process of its own, and the sides
+take turns, so that a machine that gets slower or busier is slower for all: trust the ratios, not
+the single numbers. Ours counts everything from the call to the last file on disk, loading the model
+included; the peer's model is loaded and warm. The engines are tried once before, so that `--backend
+auto` knows the fastest: a user meets that second once for a model.
 
 "bare loop" is the engine that ours took, with as many calls at once and cores each, on one frame
 over and over: no reading, no preparing, no suppression.
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -197,20 +199,37 @@ def ratio(first: Sequence[Run], second: Sequence[Run]) -> float:
     return float(f"{statistics.median(a.fps / b.fps for a, b in pairs):.3g}")
 
 
+def export_both(weights: Path, folder: Path) -> tuple[Path, Path]:
+    """The weights as a file of a fixed square and as one of free sizes."""
+    from detect_tl import api
+
+    files = folder / "static.onnx", folder / "dynamic.onnx"
+    for path in files:
+        api.export(weights, path, dynamic=path.stem == "dynamic", imgsz=640)
+    return files
+
+
 def main() -> None:
+    shared = Path(os.environ.get("DETECT_TL_SHARED") or ".")
+    usual = "video_people/people.mp4", "video_intel/bottle-detection.mp4"
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", type=Path, required=True, help="an ONNX file of a fixed square")
+    parser.add_argument("--weights", type=Path, default=shared / "weights" / "yolo11n.pt")
+    parser.add_argument("--model", type=Path, help="an ONNX file of a fixed square")
     parser.add_argument("--dynamic", type=Path, help="the same weights with free sizes")
-    parser.add_argument("--video", type=Path, action="append", required=True)
+    parser.add_argument("--video", type=Path, action="append")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--side", choices=SIDES, help="run one side only, and print its figures")
     parser.add_argument("--backend", default=AUTO, help="with --side")
     args = parser.parse_args()
+    args.video = args.video or [shared / "data" / name for name in usual]
     if args.side:
         print(json.dumps(asdict(measure(args.side, args.model, args.video[0], args.backend))))
         return
-    tables = {video.name: summary(take_turns(args, video)) for video in args.video}
+    with tempfile.TemporaryDirectory() as folder:
+        if args.model is None:
+            args.model, args.dynamic = export_both(args.weights, Path(folder))
+        tables = {video.name: summary(take_turns(args, video)) for video in args.video}
     if args.json:
         print(json.dumps(tables, indent=2))
         return
