@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, ClassVar
@@ -76,14 +77,21 @@ class OpenVinoBackend:
 
     @classmethod
     def _core(cls) -> Any:
-        try:
-            import openvino
-        except ImportError as error:
-            raise MachineError(
-                "OpenVINO is not installed",
-                hint="Install it: pip install 'detect-tl[openvino]', or leave --backend out.",
-            ) from error
-        return openvino.Core()
+        return _shared_core()
+
+
+@cache
+def _shared_core() -> Any:
+    """One core for the process, and for all of its time: with the last one OpenVINO would unload
+    libraries whose threads still run, and the process would crash some time later."""
+    try:
+        import openvino
+    except ImportError as error:
+        raise MachineError(
+            "OpenVINO is not installed",
+            hint="Install it: pip install 'detect-tl[openvino]', or leave --backend out.",
+        ) from error
+    return openvino.Core()
 
 
 class OpenVinoHalfBackend(OpenVinoBackend):
