@@ -38,7 +38,17 @@ class Process:
 
     def __init__(self, model: Path, source: object, out: Path, *options: object) -> None:
         self.out = out
-        words = ["predict", model, source, "--out", out, "--json", *options]
+        words = [
+            "predict",
+            model,
+            source,
+            "--out",
+            out,
+            "--json",
+            "--backend",
+            "onnxruntime",
+            *options,
+        ]
         command = [sys.executable, "-m", "detect_tl", *map(str, words)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
