@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         evaluate,
         filter,  # noqa: A004 - the verb is called so
         merge,
+        oneshot,
         predict,
         quickstart,
         repair,
@@ -55,6 +56,7 @@ __all__ = [
     "evaluate",
     "filter",
     "merge",
+    "oneshot",
     "predict",
     "quickstart",
     "repair",

@@ -329,14 +329,14 @@ def show_profile(run: Run) -> None:
     print(f"  memory {run.peak_gb} GB at most, kept features {run.cache_gb} GB")
 
 
-def few(folder: Path, images: int, seed: int) -> None:
-    """Leave so many training pictures of a prepared data set, drawn by a seed."""
-    names = sorted(path.name for path in (folder / "images/train").iterdir())
+def few(folder: Path, images: int, seed: int, split: str = "train") -> None:
+    """Leave so many pictures of a split of a prepared data set, drawn by a seed."""
+    names = sorted(path.name for path in (folder / "images" / split).iterdir())
     kept = set(random.Random(seed).sample(names, images))
     for name in set(names) - kept:
-        (folder / "images/train" / name).unlink()
-        (folder / "labels/train" / name).with_suffix(".txt").unlink(missing_ok=True)
-    truth = folder / "annotations/train.json"
+        (folder / "images" / split / name).unlink()
+        (folder / "labels" / split / name).with_suffix(".txt").unlink(missing_ok=True)
+    truth = folder / "annotations" / f"{split}.json"
     document = json.loads(truth.read_text())
     document["images"] = [i for i in document["images"] if Path(i["file_name"]).name in kept]
     ids = {image["id"] for image in document["images"]}

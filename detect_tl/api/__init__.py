@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from detect_tl.api.evaluation import evaluate
     from detect_tl.api.exporting import export
     from detect_tl.api.machine import doctor
+    from detect_tl.api.oneshots import oneshot, oneshot_study
     from detect_tl.api.prediction import detector, predict
     from detect_tl.api.rerunning import rerun
     from detect_tl.api.training import resume, train, train_plan
@@ -55,6 +56,10 @@ _MODULES = {
     "evaluation": ("evaluate",),
     "exporting": ("export",),
     "machine": ("doctor",),
+    "oneshots": (
+        "oneshot",
+        "oneshot_study",
+    ),
     "prediction": (
         "detector",
         "predict",
@@ -96,6 +101,8 @@ __all__ = [
     "formats",
     "formats_of",
     "merge",
+    "oneshot",
+    "oneshot_study",
     "predict",
     "quickstart",
     "repair",

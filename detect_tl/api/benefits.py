@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from detect_tl.api.series import fingerprint, finished, on_folder, refuse_other_settings
 from detect_tl.core.errors import DataError, UsageError
 from detect_tl.core.progress import Progress, Silent
 
@@ -24,9 +25,6 @@ _RESULT, _PICTURE = "benefit.json", "benefit.png"
 
 # What is decided here: all runs are measured at the start, and take all of their epochs.
 DECIDED: dict[str, Any] = {"measure_start": True, "patience": 0}
-
-# What a run resolves by itself, from the data and the machine.
-_RESOLVED = {"data", "out", "task", "weights", "batch", "augment", "kin"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +126,10 @@ def _parse(data: str | Path, strategy: str, settings: dict[str, Any]) -> TrainCo
         )
     given = {"data": data, "strategy": strategy, "epochs": EPOCHS, **settings}
     config = TrainConfig.parse(given)
+    if config.epochs == 0:
+        raise UsageError(
+            "without epochs there is no course to compare", hint="Take --epochs 1 or more."
+        )
     if config.strategy != AUTO and load_strategy(config.strategy).random:
         raise UsageError(
             f"the strategy {config.strategy!r} starts from random numbers: it transfers nothing",
@@ -149,9 +151,9 @@ def _common(folder: Path, asked: TrainConfig, progress: Progress) -> TrainConfig
         _make(folder, asked, progress)
     written = read_json(path)
     try:
-        _refuse_other_settings(folder, written, asked)
+        refuse_other_settings(folder, written, _described(asked))
         data, strategy = folder / written["dataset"], written["chosen_strategy"]
-        same = written["annotations"] == _fingerprint(data)
+        same = written["annotations"] == fingerprint(data)
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(
             "does not say what the runs beside it were made of",
@@ -163,13 +165,7 @@ def _common(folder: Path, asked: TrainConfig, progress: Progress) -> TrainConfig
             f"the annotations of {data} have changed since the first run in {folder}",
             hint="Name another --out, to measure all runs on the same data.",
         )
-    return _on(data, asked).model_copy(update={**DECIDED, "strategy": strategy})
-
-
-def _on(dataset: Path, config: TrainConfig) -> TrainConfig:
-    """The same on a dataset folder, of which nothing is to be said that only annotations need."""
-    raw_only = dict.fromkeys(("from_format", "annotations", "columns"))
-    return config.model_copy(update={**raw_only, "data": dataset})
+    return on_folder(data, asked).model_copy(update={**DECIDED, "strategy": strategy})
 
 
 def _make(folder: Path, asked: TrainConfig, progress: Progress) -> None:
@@ -185,11 +181,11 @@ def _make(folder: Path, asked: TrainConfig, progress: Progress) -> None:
     chosen_augmentation(asked.augment)
     with atomic_folder(folder) as scratch:
         dataset, recorded = place_dataset(asked, scratch, progress)
-        plan = plan_only(_on(dataset, asked), progress)
+        plan = plan_only(on_folder(dataset, asked), progress)
         document = {
             **_described(asked),
             "dataset": recorded,
-            "annotations": _fingerprint(dataset),
+            "annotations": fingerprint(dataset),
             "chosen_strategy": plan.strategy.name,
             "reasons": list(plan.reasons),
         }
@@ -203,28 +199,6 @@ def _described(asked: TrainConfig) -> dict[str, Any]:
     return {"data": str(asked.data.resolve()), "settings": settings}
 
 
-def _refuse_other_settings(folder: Path, written: dict[str, Any], asked: TrainConfig) -> None:
-    """Raise UsageError, naming what differs, for a folder that was made for something else."""
-    now, then = _described(asked), written
-    pairs = {"data": (then["data"], now["data"])} | {
-        name: (then["settings"].get(name), value) for name, value in now["settings"].items()
-    }
-    other = [f"{name} was {a} and is now {b}" for name, (a, b) in pairs.items() if a != b]
-    if other:
-        raise UsageError(
-            f"{folder} belongs to other data or settings: {'; '.join(other)}",
-            hint="Name another --out; or go on with the same settings as before.",
-        )
-
-
-def _fingerprint(dataset: Path) -> str:
-    """One hash over the annotations of a dataset folder."""
-    from detect_tl.core.files import sha256_files
-    from detect_tl.formats.prepared import annotation_files
-
-    return sha256_files(annotation_files(dataset), dataset)
-
-
 def _train_all(
     folder: Path, common: TrainConfig, seeds: range, progress: Progress
 ) -> list[tuple[RunFolder, RunFolder]]:
@@ -233,7 +207,7 @@ def _train_all(
     for number, seed in enumerate(seeds, start=1):
         progress.say(f"seed {seed} ({number} of {len(seeds)}): by transfer, then from scratch")
         by_transfer, from_scratch = _pair(folder, common, seed)
-        pairs.append((_finished(by_transfer, progress), _finished(from_scratch, progress)))
+        pairs.append((finished(by_transfer, progress), finished(from_scratch, progress)))
     return pairs
 
 
@@ -246,23 +220,6 @@ def _pair(folder: Path, common: TrainConfig, seed: int) -> tuple[TrainConfig, Tr
         common.model_copy(update=transfer),
         common.model_copy(update={**scratch, "strategy": "scratch"}),
     )
-
-
-def _finished(config: TrainConfig, progress: Progress) -> RunFolder:
-    """The run of a configuration: as it is when it has finished, else to its end."""
-    from detect_tl.training.folder import RunFolder
-    from detect_tl.training.run import resume, train
-
-    if not config.out.exists():
-        return train(config, progress).run
-    run = RunFolder.open(config.out)
-    found, wanted = (c.model_dump(exclude=_RESOLVED) for c in (run.config(), config))
-    if found != wanted:
-        raise UsageError(
-            f"{run.path} was trained with other settings than the runs beside it",
-            hint="Remove it, and repeat the command: it is then trained again.",
-        )
-    return run if run.finished else resume(run.path, progress).run
 
 
 def _course(run: RunFolder) -> Course:

@@ -40,7 +40,8 @@ def write_pages(
     from detect_tl.evaluation.report import VideoSection, write_report
 
     page = run.path / REPORT
-    write_results(read_curves(run.metrics), run.path / "results.png")
+    if run.metrics.is_file():  # there are no curves of what did not train
+        write_results(read_curves(run.metrics), run.path / "results.png")
     told: dict[str, Any] = {"title": title, "notes": list(notes), "video": None}
     if predicted is not None and predicted.files[0].suffix == ".mp4":
         told["video"] = {

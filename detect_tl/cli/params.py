@@ -168,6 +168,24 @@ class CommaList(click.ParamType[tuple[str, ...]]):
         return words
 
 
+class Counts(click.ParamType[tuple[int, ...]]):
+    """Whole numbers from 1 on, with commas between; a list, or one of them, where YAML has it."""
+
+    name = "N,…"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        parts = value if isinstance(value, list | tuple) else str(value).split(",")
+        try:
+            counts = tuple(int(part) for part in parts)
+        except (TypeError, ValueError):
+            self.fail(f"{value!r} is not a list of numbers such as 1,5,10", param, ctx)
+        if not counts or min(counts) < 1:
+            self.fail(f"{value!r} must be numbers from 1 on", param, ctx)
+        return counts
+
+
 class ColumnNames(click.ParamType[dict[str, str]]):
     """What a column holds and what it is called: image=file,label=species; a mapping in YAML."""
 
@@ -243,5 +261,6 @@ LAYERS = Layers()
 IMGSZ = ImageSize()
 FRAME_SIZE = FrameSize()
 COLUMNS = ColumnNames()
+COUNTS = Counts()
 SPLIT_SIZES = SplitSizes()
 NEW_NAMES = NewNames()

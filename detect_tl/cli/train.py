@@ -53,9 +53,15 @@ def describe(result: TrainResult) -> Iterator[Piece]:
     metrics = result.evaluation.metrics
     header = metrics.table_header()
     yield Table(header, metrics.table_rows(), right=header[1:])
-    yield f"{result.epochs} epochs in {result.seconds / 60:.1f} minutes"
+    yield _taken(result)
     yield f"best checkpoint: {result.best}"
     yield f"report: {result.report}"
+
+
+def _taken(result: TrainResult) -> str:
+    if not result.epochs:
+        return f"no training, {result.seconds:.1f} s"
+    return f"{result.epochs} epochs in {result.seconds / 60:.1f} minutes"
 
 
 _METAVARS = {

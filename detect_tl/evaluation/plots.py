@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from detect_tl.evaluation.benefit import Benefit
+    from detect_tl.evaluation.shots import Study
 
 Curves = Mapping[str, Sequence[float]]
 """Columns of `metrics.csv` by name, one value per epoch, NaN where a cell is empty."""
@@ -246,5 +247,40 @@ def write_benefit(benefit: Benefit, metric: str, path: Path) -> None:
     top = max(max(course.values) for courses in benefit.sides.values() for course in courses)
     axes.set_ylim(0, min(top * 1.15, 1.0) or 1.0)
     axes.set_xlim(0, benefit.epochs)
+    with atomic_path(path) as scratch:
+        figure.savefig(scratch, format="png", dpi=120, metadata={"Software": None})
+
+
+def write_study(study: Study, metric: str, path: Path) -> None:
+    """Draw what a handful gives on both sides into one PNG, whole or not at all.
+
+    A point for every draw, a line through the means, bars for their 95 % intervals.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    across = range(len(study.rows))
+    sides = {
+        "imprinted, no training": [
+            (r.imprinted, [t.imprinted for t in r.trials]) for r in study.rows
+        ],
+        f"trained for {study.epochs} epochs": [
+            (r.tuned, [t.tuned for t in r.trials]) for r in study.rows
+        ],
+    }
+    for number, ((side, rows), colour) in enumerate(zip(sides.items(), _COLOURS, strict=False)):
+        places = [place + (number - 0.5) * 0.08 for place in across]
+        means = [mean.mean for mean, _ in rows]
+        bars = [mean.mean - mean.low for mean, _ in rows]
+        axes.errorbar(places, means, yerr=bars, color=colour, capsize=4, linewidth=2, label=side)
+        for place, (_, values) in zip(places, rows, strict=True):
+            axes.scatter([place] * len(values), values, s=12, color=colour, alpha=0.6)
+    seeds = len(study.rows[0].trials)
+    title = f"{metric} on val: {seeds} draws, their mean and its 95 % interval"
+    _dress(axes, title, legend=True, across="pictures of each class")
+    axes.set_xticks(list(across), [str(row.shots) for row in study.rows])
+    top = max(max(t.imprinted, t.tuned) for row in study.rows for t in row.trials)
+    axes.set_ylim(0, min(top * 1.25, 1.0) or 1.0)
     with atomic_path(path) as scratch:
         figure.savefig(scratch, format="png", dpi=120, metadata={"Software": None})

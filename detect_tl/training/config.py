@@ -43,7 +43,12 @@ class TrainConfig(BaseModel):
         description="what stays as it was: backbone, neck, none, or first N layers; None: as the"
         " strategy has it",
     )
-    epochs: int = Field(50, ge=1, description="how often every training image is seen")
+    epochs: int = Field(
+        50,
+        ge=0,
+        description="how often every training image is seen; 0: nothing trains, rows of new"
+        " classes are imprinted and that is all",
+    )
     imgsz: int = Field(640, ge=32, multiple_of=32, description="side of the input square, pixels")
     batch: int | None = Field(
         None, ge=1, description="images per step; None: 16, fewer for a small data set"

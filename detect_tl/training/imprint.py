@@ -19,19 +19,41 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-# Objects of a class that suffice; pictures that hold no other class are then passed over.
-_ENOUGH = 40
 _BRANCHES = ("cv3", "one2one_cv3")
 _GREY = 114  # what surrounds a picture that is no square, as in Ultralytics' training
 # A level sees objects best whose side is about so many of its cells.
 _CELLS = 6.0
-_BACKGROUND = 48  # cells of a picture and level that stand for what is no object
-_FEWEST = 3  # objects of a class at a level, for a row of it to be computed
 _SHRINKAGE = 0.1
-# A row is not surer of the middle of its class than this, above its prior. On BCCD (mAP50-95 before
-# the first step, and after three epochs) 3 gave .207 and .577, 1 gave .128 and .600, 0.5 gave .104
-# and .595, random rows 0 and .594.
-_MOST_LOGIT = 1.0
+_SILENT = -11.0  # the bias of a row that answers nowhere
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How rows are computed.
+
+    enough: objects of a class that suffice; pictures that hold no other class are then passed over.
+    fewest: objects of a class at a level, for a row of it to be computed there.
+    background: cells of a picture and level that stand for what is no object; None: all of them,
+    and with them those inside of a box that are beside its middle.
+    most_logit: a row is not surer of the middle of its class than this, above its prior.
+    silent: whether a row that is not computed at a level, while it is at another, answers nowhere;
+    otherwise it stays as it was.
+    """
+
+    enough: int = 40
+    fewest: int = 3
+    background: int | None = 48
+    most_logit: float = 1.0
+    silent: bool = False
+
+
+# On BCCD (mAP50-95 before the first step, and after three epochs) a logit of 3 gave .207 and .577,
+# 1 gave .128 and .600, 0.5 gave .104 and .595, random rows 0 and .594.
+TO_TRAIN_ON = Rule()
+# At 320 pixels and with 100 images of BCCD, all 61 of the balloons, or 5 of either (val mAP50-95):
+# this gave .233, .502, .210, .433; the rule above .196, .453, .185, .414; with all cells and no
+# bound .200 and .462; logistic regression on all cells .273, .452, and .162, .256 with 5.
+TO_USE = Rule(enough=60, fewest=1, background=None, most_logit=3.0, silent=True)
 
 
 @dataclass
@@ -64,12 +86,19 @@ class _Moments:
 
 
 def imprint(
-    model: Any, dataset: Any, classes: Sequence[int], *, imgsz: int, device: torch.device, seed: int
+    model: Any,
+    dataset: Any,
+    classes: Sequence[int],
+    *,
+    imgsz: int,
+    device: torch.device,
+    seed: int,
+    rule: Rule = TO_TRAIN_ON,
 ) -> dict[int, int]:
     """Compute the rows of `classes` from their objects, in place.
 
-    dataset: of Ultralytics, with the training pictures. Returns how many objects were seen of each
-    class; where they were too few, the row stays as it was.
+    dataset: of Ultralytics, or `Pictures`, with the training pictures. Returns how many objects
+    were seen of each class; where they were too few, the row stays as it was.
     """
     seen = dict.fromkeys(classes, 0)
     training, rng = model.training, np.random.default_rng(seed)
@@ -78,14 +107,14 @@ def imprint(
     with ExitStack() as stack:
         stack.callback(model.train, training)
         levels = [
-            (branch[level][-1], _watch(branch[level][-1], stack), _Level(level, strides, rng))
+            (branch[level][-1], _watch(branch[level][-1], stack), _Level(level, strides, rng, rule))
             for name in _BRANCHES
             if (branch := getattr(model.model[-1], name, None)) is not None
             for level in range(len(branch))
         ]
         for conv, _, level in levels:
             level.begin(conv.in_channels, classes)
-        for index in _enough(dataset, seen, rng):
+        for index in _enough(dataset, seen, rng, rule.enough):
             picture = _picture(dataset, index, imgsz)
             with torch.no_grad():
                 model(picture.pixels.to(device))
@@ -93,15 +122,30 @@ def imprint(
                 level.look(answer()[0], picture)
     for conv, _, level in levels:
         level.write(conv)
+    if rule.silent:
+        _silence([(conv, level.written) for conv, _, level in levels])
     return seen
 
 
-def _enough(dataset: Any, seen: dict[int, int], rng: np.random.Generator) -> list[int]:
+def _silence(levels: Sequence[tuple[Any, frozenset[int]]]) -> None:
+    """Let no level answer for a class that only others know: what it would say is random.
+
+    levels: the last convolution of each, and the classes whose rows were computed there.
+    """
+    known = frozenset().union(*(written for _, written in levels))
+    with torch.no_grad():
+        for conv, written in levels:
+            for label in known - written:
+                conv.weight[label] = 0
+                conv.bias[label] = _SILENT
+
+
+def _enough(dataset: Any, seen: dict[int, int], rng: np.random.Generator, enough: int) -> list[int]:
     """Pictures that hold enough objects of every class, which are counted in `seen`."""
     chosen = []
     for index in rng.permutation(len(dataset)).tolist():
         held = dataset.labels[index]["cls"].reshape(-1).astype(int).tolist()
-        if any(seen.get(label, _ENOUGH) < _ENOUGH for label in held):
+        if any(seen.get(label, enough) < enough for label in held):
             chosen.append(index)
             for label in held:
                 if label in seen:
@@ -146,10 +190,14 @@ def _picture(dataset: Any, index: int, imgsz: int) -> _Picture:
 class _Level:
     """What the input of a last convolution is in the middle of objects, and elsewhere."""
 
-    def __init__(self, number: int, strides: Sequence[float], rng: np.random.Generator) -> None:
+    def __init__(
+        self, number: int, strides: Sequence[float], rng: np.random.Generator, rule: Rule
+    ) -> None:
         self._number = number
         self._strides = strides
         self._rng = rng
+        self._rule = rule
+        self.written: frozenset[int] = frozenset()
 
     def begin(self, width: int, classes: Sequence[int]) -> None:
         """width: of the input. classes: whose rows are wanted."""
@@ -162,12 +210,10 @@ class _Level:
         """answer: (C, H, W) to the picture."""
         _, height, width = answer.shape
         cells = picture.boxes / self._strides[self._number]
-        free = np.ones((height, width), dtype=bool)
-        for x1, y1, x2, y2 in cells:
-            free[math.floor(y1) : math.ceil(y2), math.floor(x1) : math.ceil(x2)] = False
-        y, x = np.nonzero(free)
+        y, x = np.nonzero(self._free(cells, height, width))
         if len(y):
-            some = self._rng.choice(len(y), min(_BACKGROUND, len(y)), replace=False)
+            most = self._rule.background or len(y)
+            some = self._rng.choice(len(y), min(most, len(y)), replace=False)
             self._background.add(answer[:, y[some], x[some]].T)
         self._cells += height * width
         for box, cell, label in zip(picture.boxes, cells, picture.labels.tolist(), strict=True):
@@ -175,9 +221,21 @@ class _Level:
                 self._classes[label].add(_middle(answer, cell))
                 self._objects[label] += 1
 
+    def _free(self, cells: NDArray[np.float64], height: int, width: int) -> NDArray[np.bool_]:
+        """(height, width): the cells that stand for what is no object. cells: boxes in cells."""
+        free = np.ones((height, width), dtype=np.bool_)
+        for box in cells:
+            if self._rule.background is None:
+                free[_around(box[1], box[3], height), _around(box[0], box[2], width)] = False
+            else:
+                x1, y1, x2, y2 = box
+                free[math.floor(y1) : math.ceil(y2), math.floor(x1) : math.ceil(x2)] = False
+        return free
+
     def write(self, conv: Any) -> None:
         """Set the rows of the classes that were seen often enough."""
-        known = {c: m for c, m in self._classes.items() if self._objects[c] >= _FEWEST}
+        fewest = self._rule.fewest
+        known = {c: m for c, m in self._classes.items() if self._objects[c] >= fewest}
         if not known or self._background.count < 2:
             return
         groups = [self._background, *known.values()]
@@ -190,12 +248,13 @@ class _Level:
         for label, moments in known.items():
             row = torch.linalg.solve(within, moments.mean - away)
             half = float(row @ (moments.mean - away)) / 2
-            row = row * min(1.0, _MOST_LOGIT / max(half, 1e-12))
+            row = row * min(1.0, self._rule.most_logit / max(half, 1e-12))
             share = min(max(moments.count / max(self._cells, 1), 1e-4), 0.1)
             bias = math.log(share / (1 - share)) - float(row @ (moments.mean + away)) / 2
             with torch.no_grad():
                 conv.weight[label] = row.to(conv.weight).reshape(conv.weight[label].shape)
                 conv.bias[label] = bias
+        self.written = frozenset(known)
 
 
 def _level_for(box: NDArray[np.float64], strides: Sequence[float]) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from detect_tl.core.errors import UsageError
 from detect_tl.core.files import find_images
 from detect_tl.core.words import counted
 from detect_tl.training.config import TrainConfig
@@ -21,6 +22,10 @@ from detect_tl.transfer.strategies import (
     keeping,
     load_strategy,
     plan_stages,
+)
+
+IMPRINT = Strategy(
+    "imprint", "nothing trains: rows of new classes are computed from their objects", ()
 )
 
 _BATCHES = (16, 8, 4)
@@ -75,8 +80,11 @@ def plan_training(
     """Decide what trains when.
 
     images: for training. names: the classes to learn. source_names: those of the weights.
-    Raises UsageError for an unknown strategy, and for layers that cannot be frozen.
+    Raises UsageError for an unknown strategy, for layers that cannot be frozen, and for a strategy
+    where there are no epochs to follow it in.
     """
+    if config.epochs == 0:
+        return _without_training(config, images)
     strategy, reasons = _strategy(config, images, names, source_names, gpu=gpu)
     stages = plan_stages(strategy, config.epochs, architecture)
     batch = config.batch or batch_for(images)
@@ -84,6 +92,15 @@ def plan_training(
         steps = -(-images // batch)
         reasons.append(f"batches of {batch}, so that {images} images make {steps} steps an epoch")
     return TrainingPlan(strategy, batch, tuple(reasons), stages)
+
+
+def _without_training(config: TrainConfig, images: int) -> TrainingPlan:
+    if config.strategy not in (AUTO, IMPRINT.name) or config.freeze is not None:
+        raise UsageError(
+            "there are no epochs in which anything could train",
+            hint="Leave out --strategy and --freeze, or ask for --epochs.",
+        )
+    return TrainingPlan(IMPRINT, config.batch or batch_for(images), (IMPRINT.description,), ())
 
 
 def batch_for(images: int) -> int:

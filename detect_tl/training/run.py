@@ -39,6 +39,7 @@ from detect_tl.training.cost import peak_gpu_memory, peak_memory
 from detect_tl.training.engine import RESUME_FILE, TransferTrainer
 from detect_tl.training.folder import RunFolder
 from detect_tl.training.loggers import listeners
+from detect_tl.training.oneshot import imprint_run
 from detect_tl.training.plan import TrainingPlan, plan_training, strategy_of
 from detect_tl.transfer.fetch import LocatedWeights, locate
 
@@ -77,7 +78,7 @@ def train(config: TrainConfig, progress: Progress | None = None) -> TrainResult:
     augmentation = chosen_augmentation(config.augment)
     with atomic_folder(config.out) as scratch:
         description = _prepare(config, scratch, progress)
-        task = _task(config, description)
+        task = _task(config, description, source)
         # fails now rather than after the folder has appeared
         planned = _plan(config, description, source, model_config(source.yaml, task))
         resolved = config.model_copy(
@@ -111,7 +112,7 @@ def plan_only(config: TrainConfig, progress: Progress | None = None) -> Training
     _, source = _weights(config, progress)
     with TemporaryDirectory() as scratch:
         description = _prepare(config, Path(scratch), progress, link="soft")
-    task = _task(config, description)
+    task = _task(config, description, source)
     return _plan(config, description, source, model_config(source.yaml, task))
 
 
@@ -236,9 +237,19 @@ def _prepare(
     }
 
 
-def _task(config: TrainConfig, dataset: dict[str, Any]) -> Task:
-    """What the labels are made for, unless it was said; boxes can be learned from outlines too."""
+def _task(config: TrainConfig, dataset: dict[str, Any], source: Checkpoint) -> Task:
+    """What the labels are made for, unless it was said; boxes can be learned from outlines too.
+
+    Without training a detector stays a detector: there is nobody who would teach it masks.
+    """
     written: Task = dataset["task"]
+    if config.epochs == 0 and source.task == "detect":
+        if config.task == "segment":
+            raise UsageError(
+                "masks cannot be had without training from weights that know boxes only",
+                hint="Leave out --task segment, start from a segmenter, or train.",
+            )
+        return "detect"
     if config.task == "segment" and written == "detect":
         raise DataError(
             "the labels of this data set are boxes, which a segmenter cannot learn from",
@@ -257,6 +268,10 @@ def _carry_out(
 ) -> TrainResult:
     assert config.task != "auto", "the task is resolved before the run folder is written"
     dataset = run.dataset()
+    if config.epochs == 0:
+        with quiet(), _memory_errors(config):
+            seconds = imprint_run(run, config, source, progress)
+        return TrainResult(run, config.task, _names(run), dataset, 0, seconds)
     written = run.augmentation  # what it was when the run began, whatever its name stands for now
     augmentation = chosen_augmentation(str(written)) if written.exists() else None
     with quiet(), without_integrations(), _memory_errors(config):
@@ -287,6 +302,10 @@ def _carry_out(
     took = {"seconds": seconds, "memory": peak_memory(), "gpu_memory": peak_gpu_memory()}
     write_json(run.cost, took)
     return TrainResult(run, config.task, names, dataset, trainer.epoch + 1, seconds)
+
+
+def _names(run: RunFolder) -> tuple[str, ...]:
+    return tuple(read_json(run.path / "dataset.json")["names"])
 
 
 def _overrides(

@@ -20,20 +20,33 @@ from detect_tl.models.yolo import ULTRALYTICS_VERSION, unwrap_model
 
 def checkpoint(trainer: Any) -> bytes:
     """Serialise the averaged model as an ordinary Ultralytics checkpoint without optimizer."""
-    model = deepcopy(trainer.ema.ema).to(memory_format=torch.contiguous_format)
+    facts = {
+        "epoch": getattr(trainer, "epoch", -1),
+        "best_fitness": trainer.best_fitness,
+        "train_args": vars(trainer.args),
+        "train_metrics": {**(trainer.metrics or {}), "fitness": trainer.fitness},
+    }
+    return packed(trainer.ema.ema, exact=trainer.frozen_tensors, facts=facts)
+
+
+def packed(model: Any, *, exact: set[str], facts: Mapping[str, Any]) -> bytes:
+    """Serialise a model as an ordinary Ultralytics checkpoint, in float16 where that is exact.
+
+    exact: names of the tensors that must not change by it. facts: what else the file says.
+    """
+    model = deepcopy(model).to(memory_format=torch.contiguous_format)
     model.criterion = None
-    if _survives_half(model, trainer.frozen_tensors):
+    if _survives_half(model, exact):
         model = model.half()
     buffer = io.BytesIO()
     content = {
-        "epoch": getattr(trainer, "epoch", -1),
-        "best_fitness": trainer.best_fitness,
+        "epoch": -1,
+        "best_fitness": None,
         "model": model,
         "ema": None,
         "updates": None,
         "optimizer": None,
-        "train_args": vars(trainer.args),
-        "train_metrics": {**(trainer.metrics or {}), "fitness": trainer.fitness},
+        **facts,
         "date": datetime.now(UTC).isoformat(),
         "version": ULTRALYTICS_VERSION,
         "license": "AGPL-3.0 (https://ultralytics.com/license)",
