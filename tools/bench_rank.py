@@ -1,14 +1,14 @@
 """Whether `weights rank` puts checkpoints in the order in which training leaves them.
 
-    python tools/bench_rank.py --work DIR DATA DATA DATA DATA [--runs N]
+    python tools/bench_rank.py --work DIR DATA DATA DATA DATA [--minutes M]
 
 Every DATA is a dataset folder with its own val split. Candidates are yolo11n, yolov8n, the starter,
 random numbers, and yolo11n as it was fine-tuned on the next two of the other data sets (in the
 order in which they are named, round and round). Each is trained on up to --images pictures of each
 data set, and that is what the ranking, made on the same pictures before, is compared with.
 
-Finished runs and rankings are kept in --work and not repeated; --runs N ends after so many of the
-missing ones. Seconds count everything from the start of a process to its end, on both sides.
+Finished runs and rankings are kept in --work and not repeated; with --minutes no run begins after
+so many. Seconds are those of the calls alone, on both sides: nothing is imported in them.
 """
 
 from __future__ import annotations
@@ -16,10 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -119,8 +116,9 @@ class Bench:
                 "seed": 0,
                 "out": str(out),
             }
+            os.environ["XDG_CACHE_HOME"] = str(Path(scratch, "cache"))  # no features of another run
             began = time.perf_counter()
-            _in_a_process("train", job, Path(scratch))
+            _train(job)
             seconds = time.perf_counter() - began
             rows = [line.split(",") for line in (out / "metrics.csv").read_text().splitlines()]
             column = [cell.strip() for cell in rows[0]].index("metrics/mAP50-95(B)")
@@ -134,46 +132,37 @@ class Bench:
         return run
 
 
-def _in_a_process(what: str, job: dict[str, Any], scratch: Path) -> None:
-    """Carry a job out where nothing is loaded or kept yet."""
-    command = [sys.executable, "-m", "tools.bench_rank", "--job", what, json.dumps(job)]
-    own = {**os.environ, "XDG_CACHE_HOME": str(scratch / "cache")}
-    done = subprocess.run(command, check=False, capture_output=True, text=True, env=own)
-    if done.returncode:
-        sys.exit(f"{what} {job} failed:\n{done.stderr[-3000:]}")
+def _train(job: dict[str, Any]) -> None:
+    from detect_tl.training.config import TrainConfig
+    from detect_tl.training.run import train
 
-
-def carry_out(what: str, job: dict[str, Any]) -> None:
-    if what == "train":
-        from detect_tl.training.config import TrainConfig
-        from detect_tl.training.run import train
-
-        train(TrainConfig.parse(job))
+    train(TrainConfig.parse(job))
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["--job"]:
-        carry_out(sys.argv[2], json.loads(sys.argv[3]))
-        return
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("data", type=Path, nargs="+", help="dataset folders")
     parser.add_argument("--work", type=Path, required=True, help="folder that keeps what is done")
-    parser.add_argument("--runs", type=int, help="end after so many missing trainings")
-    parser.add_argument("--images", type=int, default=60, help="for training, of each data set")
-    parser.add_argument("--val", type=int, default=40, help="for validation, of each data set")
+    parser.add_argument("--minutes", type=float, default=1e9, help="begin no run after so many")
+    parser.add_argument("--images", type=int, default=40, help="for training, of each data set")
+    parser.add_argument("--val", type=int, default=24, help="for validation, of each data set")
     parser.add_argument("--strategy", default="freeze")
-    parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--imgsz", type=int, default=320)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--imgsz", type=int, default=256)
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     bench = Bench(options)
     done = bench.runs()
     missing = [each for each in bench.wanted() if each not in done]
-    for name, candidate in missing[: options.runs]:
+    import detect_tl.training.run  # noqa: F401  # so that no run pays for it
+
+    until = time.monotonic() + 60 * options.minutes
+    for name, candidate in missing:
+        if time.monotonic() > until:
+            return
         run = bench.train(name, candidate)
         print(f"{name} {candidate}: {run.map50_95:.3f} in {run.seconds:.0f} s", flush=True)
 
 
 if __name__ == "__main__":
-    random.seed(0)
     main()

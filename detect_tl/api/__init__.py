@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from detect_tl.api.machine import doctor
     from detect_tl.api.oneshots import oneshot, oneshot_study
     from detect_tl.api.prediction import detector, predict
+    from detect_tl.api.ranking import weights_rank
     from detect_tl.api.rerunning import rerun
     from detect_tl.api.training import resume, train, train_plan
     from detect_tl.api.viewing import show, stats
@@ -64,6 +65,7 @@ _MODULES = {
         "detector",
         "predict",
     ),
+    "ranking": ("weights_rank",),
     "rerunning": ("rerun",),
     "training": (
         "resume",
@@ -117,6 +119,7 @@ __all__ = [
     "weights_info",
     "weights_list",
     "weights_path",
+    "weights_rank",
 ]
 
 

@@ -115,7 +115,7 @@ def imprint(
         for conv, _, level in levels:
             level.begin(conv.in_channels, classes)
         for index in _enough(dataset, seen, rng, rule.enough):
-            picture = _picture(dataset, index, imgsz)
+            picture = read_picture(dataset, index, imgsz)
             with torch.no_grad():
                 model(picture.pixels.to(device))
             for _, answer, level in levels:
@@ -125,6 +125,32 @@ def imprint(
     if rule.silent:
         _silence([(conv, level.written) for conv, _, level in levels])
     return seen
+
+
+def imprint_from(
+    convs: Sequence[Any],
+    answers: Sequence[Tensor],
+    pictures: Sequence[Picture],
+    classes: Sequence[int],
+    *,
+    strides: Sequence[float],
+    seed: int,
+    rule: Rule,
+) -> None:
+    """Compute rows from answers that are there already, in place.
+
+    convs: the last convolution of every level. answers: of each, its inputs (N, C, H, W) to the
+    pictures.
+    """
+    rng = np.random.default_rng(seed)
+    levels = [_Level(number, strides, rng, rule) for number in range(len(convs))]
+    for conv, level, seen in zip(convs, levels, answers, strict=True):
+        level.begin(conv.in_channels, classes)
+        for answer, picture in zip(seen, pictures, strict=True):
+            level.look(answer, picture)
+        level.write(conv)
+    if rule.silent:
+        _silence([(c, level.written) for c, level in zip(convs, levels, strict=True)])
 
 
 def _silence(levels: Sequence[tuple[Any, frozenset[int]]]) -> None:
@@ -166,7 +192,7 @@ def _watch(conv: nn.Module, stack: ExitStack) -> Callable[[], Tensor]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Picture:
+class Picture:
     """pixels: (1, 3, S, S), 0 to 1. boxes: (N, 4) xyxy in pixels. labels: (N,) classes."""
 
     pixels: Tensor
@@ -174,7 +200,7 @@ class _Picture:
     labels: NDArray[np.int64]
 
 
-def _picture(dataset: Any, index: int, imgsz: int) -> _Picture:
+def read_picture(dataset: Any, index: int, imgsz: int) -> Picture:
     image = dataset.load_image(index)[0]
     height, width = image.shape[:2]
     canvas = np.full((imgsz, imgsz, 3), _GREY, dtype=np.uint8)
@@ -184,7 +210,7 @@ def _picture(dataset: Any, index: int, imgsz: int) -> _Picture:
     boxes = np.concatenate([centre - size / 2, centre + size / 2], axis=1)
     pixels = torch.from_numpy(canvas[..., ::-1].transpose(2, 0, 1).copy())
     labels = label["cls"].reshape(-1).astype(np.int64)
-    return _Picture(pixels[None].float() / 255, boxes * np.tile([width, height], 2), labels)
+    return Picture(pixels[None].float() / 255, boxes * np.tile([width, height], 2), labels)
 
 
 class _Level:
@@ -206,7 +232,7 @@ class _Level:
         self._objects = dict.fromkeys(classes, 0)
         self._cells = 0
 
-    def look(self, answer: Tensor, picture: _Picture) -> None:
+    def look(self, answer: Tensor, picture: Picture) -> None:
         """answer: (C, H, W) to the picture."""
         _, height, width = answer.shape
         cells = picture.boxes / self._strides[self._number]

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from detect_tl.core.files import read_json, write_json
+from detect_tl.core.model_spec import Task
 from detect_tl.core.progress import Progress
 from detect_tl.models.apply import apply_plan, match_class_branch, shapes
 from detect_tl.models.checkpoint import Checkpoint
@@ -19,7 +20,7 @@ from detect_tl.training.imprint import TO_USE, imprint
 from detect_tl.training.pictures import Pictures
 from detect_tl.training.precision import use_all_cores
 from detect_tl.training.saving import packed, write_bytes
-from detect_tl.transfer.kin import read_kin
+from detect_tl.transfer.kin import Kin, read_kin
 from detect_tl.transfer.plan import TransferPlan, plan_transfer
 
 
@@ -33,8 +34,11 @@ def imprint_run(
     """
     began = time.perf_counter()
     names = tuple(read_json(run.path / "dataset.json")["names"])
-    model, plan = transferred_model(config, source, names)
-    device = _device(config.device)
+    assert config.task != "auto", "the task is resolved before there is a model"
+    model, plan = transferred_model(
+        source, names, task=config.task, seed=config.seed, kin=read_kin(config.kin)
+    )
+    device = torch_device(config.device)
     new = plan.new_classes() if config.imprint else []
     if new:
         with progress.step("Looking at objects"):
@@ -57,13 +61,11 @@ def imprint_run(
 
 
 def transferred_model(
-    config: TrainConfig, source: Checkpoint, names: tuple[str, ...]
+    source: Checkpoint, names: tuple[str, ...], *, task: Task, seed: int, kin: Kin | None = None
 ) -> tuple[Any, TransferPlan]:
     """A model for classes of these names, filled from a source, in evaluation mode."""
-    assert config.task != "auto", "the task is resolved before there is a model"
-    torch.manual_seed(config.seed)
-    architecture = model_config(source.yaml, config.task)
-    model: Any = build_model(architecture, config.task, len(names))
+    torch.manual_seed(seed)
+    model: Any = build_model(model_config(source.yaml, task), task, len(names))
     model.names = dict(enumerate(names))
     with quiet():
         match_class_branch(model, source.model)
@@ -73,7 +75,7 @@ def transferred_model(
             shapes(model.state_dict()),
             source_names=source.names,
             target_names=names,
-            kin=read_kin(config.kin),
+            kin=kin,
         )
         apply_plan(plan, state, model)
     return model.eval(), plan
@@ -84,7 +86,8 @@ def _arguments(config: TrainConfig) -> dict[str, Any]:
     return {"task": config.task, "imgsz": config.imgsz, "seed": config.seed, "epochs": 0}
 
 
-def _device(name: str) -> torch.device:
+def torch_device(name: str) -> torch.device:
+    """The device of a name as users give it; a CPU with all of its cores."""
     if not name:
         name = "cuda:0" if torch.cuda.is_available() else "cpu"
     device = torch.device(f"cuda:{name}" if name.isdigit() else name)
