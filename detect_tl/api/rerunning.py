@@ -63,7 +63,6 @@ def rerun(
     from detect_tl.api.training import train
     from detect_tl.core.files import read_json, unused_folder
     from detect_tl.evaluation.compare import differing
-    from detect_tl.evaluation.plots import read_curves
     from detect_tl.models.checkpoint import same_tensors
     from detect_tl.training.folder import RunFolder
 
@@ -87,7 +86,7 @@ def rerun(
         run=old.path,
         again=again,
         same_weights=same_tensors(old.best, new.best),
-        differs_from=_first_difference(read_curves(old.metrics), read_curves(new.metrics)),
+        differs_from=_first_difference(_curves(old), _curves(new)),
         scores=(_score(before), _score(again.evaluation.as_json())),
         environment=differing(environments),
     )
@@ -127,6 +126,13 @@ def _refuse_changed(run: RunFolder) -> None:
             path=weights,
             hint="Put that one back, or train anew.",
         )
+
+
+def _curves(run: RunFolder) -> Mapping[str, Sequence[float]]:
+    """The metrics of every epoch; a run without training has none."""
+    from detect_tl.evaluation.plots import read_curves
+
+    return read_curves(run.metrics) if run.config().epochs else {}
 
 
 def _first_difference(

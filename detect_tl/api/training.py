@@ -97,7 +97,8 @@ def _as_trained(run: RunFolder) -> Trained:
     from detect_tl.evaluation.plots import read_curves
     from detect_tl.training.run import TrainResult as Trained
 
-    curves, config = read_curves(run.metrics), run.config()
+    config = run.config()
+    curves = read_curves(run.metrics) if config.epochs else {"epoch": [0], "time": [0.0]}
     return Trained(
         run=run,
         task="segment" if config.task == "segment" else "detect",

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-_ROUNDS = 100
-_CLOSE = 1e-4
+_ROUNDS = 1000
+_CLOSE = 1e-6
 _PENALTIES = tuple(10.0**power for power in range(-3, 6))
 
 
@@ -49,7 +49,7 @@ def _evidence(u: Floats, squares: Floats, y: Floats, width: int) -> float:
         weights = float((b**2 * squares * projected / (a + b * squares) ** 2).sum())
         residual = float((projected * (1 - share) ** 2).sum()) + outside
         before = a / b
-        a = effective / max(weights, 1e-12)
+        a = max(effective, 1e-12) / max(weights, 1e-12)
         b = max(count - effective, 1e-12) / max(residual, 1e-12)
         if abs(a / b - before) <= _CLOSE * before:
             break
