@@ -42,8 +42,11 @@ def test_the_interval_is_that_of_a_paired_t_test() -> None:
         ((LOST,), "imprinting alone is better with 1 picture of a class"),
         (
             (LOST, OPEN, WON),
-            "imprinting alone is better with 1 picture of a class; no difference is shown with 5"
-            " pictures of a class; 7 epochs of training are better with 10 pictures of a class",
+            (
+                "imprinting alone is better with 1 picture of a class; no difference is shown with"
+                " 5 pictures of a class; 7 epochs of training are better with 10 pictures of a"
+                " class"
+            ),
         ),
         (
             (shots(2, [0.1, 0.1], [0.2, 0.2]), WON),

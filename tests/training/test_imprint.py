@@ -9,7 +9,14 @@ import pytest
 import torch
 
 from detect_tl.models.yolo import build_model, model_config
-from detect_tl.training.imprint import _around, _level_for, imprint
+from detect_tl.training.imprint import (
+    TO_USE,
+    _around,
+    _level_for,
+    imprint,
+    imprint_from,
+    read_picture,
+)
 
 SIDE = 128
 COLOURS = {0: (20, 20, 230), 1: (230, 20, 20)}
@@ -90,6 +97,42 @@ def test_the_same_seed_gives_the_same_rows() -> None:
         imprint(model, Pictures(12), [1], imgsz=SIDE, device=torch.device("cpu"), seed=5)
         rows.append(model.model[-1].cv3[0][-1].weight[1].clone())
     assert torch.equal(*rows)
+
+
+def test_a_row_to_be_used_needs_a_single_object_and_is_silent_elsewhere() -> None:
+    model, dataset = model_of("yolo11n"), Pictures(1)
+    cpu = torch.device("cpu")
+    imprint(model, dataset, [0, 1], imgsz=SIDE, device=cpu, seed=0, rule=TO_USE)
+    found = scores(model, dataset, 0)
+    for label, (cx, cy, *_) in zip((0, 1), dataset.labels[0]["bboxes"], strict=True):
+        at = found[:2, int(cy * SIDE / 8), int(cx * SIDE / 8)]
+        assert at[label] == at.max()
+        assert at[label] > found[label].median()
+    for level in model.model[-1].cv3[1:]:  # squares of 48 pixels belong to the finest
+        assert not level[-1].weight[:2].any()
+        assert (level[-1].bias[:2] == -11).all()
+        assert level[-1].weight[2].any()
+
+
+def test_answers_that_are_there_give_the_same_rows() -> None:
+    """Whether a model is asked anew, or what it answered was kept."""
+    model, other, dataset = model_of("yolov8n"), model_of("yolov8n"), Pictures(4)
+    cpu = torch.device("cpu")
+    imprint(model, dataset, [0, 1], imgsz=SIDE, device=cpu, seed=0, rule=TO_USE)
+    pictures = [read_picture(dataset, index, SIDE) for index in range(4)]
+    convs = [branch[-1] for branch in other.model[-1].cv3]
+    kept: list[list[torch.Tensor]] = [[] for _ in convs]
+    for conv, seen in zip(convs, kept, strict=True):
+        conv.register_forward_pre_hook(lambda _, given, seen=seen: seen.append(given[0]))
+    with torch.no_grad():
+        for picture in pictures:
+            other.eval()(picture.pixels)
+    answers = [torch.cat(seen) for seen in kept]
+    strides = [8.0, 16.0, 32.0]
+    imprint_from(convs, answers, pictures, [0, 1], strides=strides, seed=0, rule=TO_USE)
+    for one, two in zip(model.model[-1].cv3, convs, strict=True):
+        assert torch.allclose(one[-1].weight, two.weight, atol=1e-4)
+        assert torch.allclose(one[-1].bias, two.bias, atol=1e-3)
 
 
 @pytest.mark.parametrize(
