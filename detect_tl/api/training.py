@@ -98,7 +98,7 @@ def _as_trained(run: RunFolder) -> Trained:
     from detect_tl.training.run import TrainResult as Trained
 
     config = run.config()
-    curves = read_curves(run.metrics) if config.epochs else {"epoch": [0], "time": [0.0]}
+    curves = read_curves(run.metrics) if config.epochs else {"epoch": [0.0], "time": [0.0]}
     return Trained(
         run=run,
         task="segment" if config.task == "segment" else "detect",

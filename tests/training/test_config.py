@@ -35,7 +35,7 @@ def test_freeze_accepts_names_and_numbers(given: object, expected: object) -> No
     [
         ({"epoch": 3}, ["unknown setting 'epoch'", "Did you mean 'epochs'?"]),
         ({"imgsz": 100}, ["imgsz is 100", "multiple of 32"]),
-        ({"epochs": 0, "batch": -1}, ["epochs is 0", "batch is -1"]),  # all mistakes at once
+        ({"epochs": -1, "batch": -1}, ["epochs is -1", "batch is -1"]),  # all mistakes at once
         ({"freeze": "spine"}, ["freeze is 'spine'"]),
         ({"lr": 0}, ["lr is 0"]),
     ],
