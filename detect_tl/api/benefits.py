@@ -23,7 +23,14 @@ SETTINGS = "settings.json"
 _RESULT, _PICTURE = "benefit.json", "benefit.png"
 
 # What is decided here: all runs are measured at the start, and take all of their epochs.
-DECIDED: dict[str, Any] = {"measure_start": True, "patience": 0}
+DECIDED: dict[str, Any] = {
+    "measure_start": True,
+    "patience": 0,
+    "keep_classes": (),
+    "replay": None,
+    "teacher": None,
+    "teach": 1.0,
+}
 
 # What a run resolves by itself, from the data and the machine.
 _RESOLVED = {"data", "out", "task", "weights", "batch", "augment", "kin"}
@@ -123,7 +130,8 @@ def _parse(data: str | Path, strategy: str, settings: dict[str, Any]) -> TrainCo
 
     for name in sorted(DECIDED.keys() & settings):
         raise UsageError(
-            f"{name} cannot be set: all runs are measured at the start and take all their epochs",
+            f"{name} cannot be set: all runs are measured at the start, take all their epochs and"
+            " learn from labels alone",
             hint=f"Leave out {name}.",
         )
     given = {"data": data, "strategy": strategy, "epochs": EPOCHS, **settings}
@@ -168,8 +176,9 @@ def _common(folder: Path, asked: TrainConfig, progress: Progress) -> TrainConfig
 
 def _on(dataset: Path, config: TrainConfig) -> TrainConfig:
     """The same on a dataset folder, of which nothing is to be said that only annotations need."""
-    raw_only = dict.fromkeys(("from_format", "annotations", "columns"))
-    return config.model_copy(update={**raw_only, "data": dataset})
+    from detect_tl.training.config import OF_SOURCES
+
+    return config.model_copy(update={**OF_SOURCES, "data": dataset})
 
 
 def _make(folder: Path, asked: TrainConfig, progress: Progress) -> None:
@@ -179,7 +188,8 @@ def _make(folder: Path, asked: TrainConfig, progress: Progress) -> None:
     """
     from detect_tl.core.files import atomic_folder, write_json
     from detect_tl.training.augmentation import chosen_augmentation
-    from detect_tl.training.run import check_device, place_dataset, plan_only
+    from detect_tl.training.data import place_dataset
+    from detect_tl.training.run import check_device, plan_only
 
     check_device(asked.device)
     chosen_augmentation(asked.augment)
