@@ -24,7 +24,14 @@ SETTINGS = "settings.json"
 _RESULT, _PICTURE = "benefit.json", "benefit.png"
 
 # What is decided here: all runs are measured at the start, and take all of their epochs.
-DECIDED: dict[str, Any] = {"measure_start": True, "patience": 0}
+DECIDED: dict[str, Any] = {
+    "measure_start": True,
+    "patience": 0,
+    "keep_classes": (),
+    "replay": None,
+    "teacher": None,
+    "teach": 1.0,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +128,8 @@ def _parse(data: str | Path, strategy: str, settings: dict[str, Any]) -> TrainCo
 
     for name in sorted(DECIDED.keys() & settings):
         raise UsageError(
-            f"{name} cannot be set: all runs are measured at the start and take all their epochs",
+            f"{name} cannot be set: all runs are measured at the start, take all their epochs and"
+            " learn from labels alone",
             hint=f"Leave out {name}.",
         )
     given = {"data": data, "strategy": strategy, "epochs": EPOCHS, **settings}
@@ -175,7 +183,8 @@ def _make(folder: Path, asked: TrainConfig, progress: Progress) -> None:
     """
     from detect_tl.core.files import atomic_folder, write_json
     from detect_tl.training.augmentation import chosen_augmentation
-    from detect_tl.training.run import check_device, place_dataset, plan_only
+    from detect_tl.training.data import place_dataset
+    from detect_tl.training.run import check_device, plan_only
 
     check_device(asked.device)
     chosen_augmentation(asked.augment)

@@ -94,9 +94,10 @@ def rerun(
 
 def _settings(run: RunFolder) -> dict[str, Any]:
     """The settings of a run, for the data set that it left: nothing is read or divided anew."""
+    from detect_tl.training.config import OF_SOURCES
+
     settings = run.config().model_dump(mode="json", exclude={"data", "out"})
-    settings |= dict.fromkeys(("from_format", "annotations", "columns", "split"))
-    settings["follow_links"] = False
+    settings |= {**OF_SOURCES, "split": None}
     if run.augmentation.is_file():
         settings["augment"] = str(run.augmentation)
     return settings

@@ -19,8 +19,9 @@ _RESOLVED = {"data", "out", "task", "weights", "batch", "augment", "kin"}
 
 def on_folder(dataset: Path, config: TrainConfig) -> TrainConfig:
     """The same on a dataset folder, of which nothing is to be said that only annotations need."""
-    raw_only = dict.fromkeys(("from_format", "annotations", "columns"))
-    return config.model_copy(update={**raw_only, "data": dataset})
+    from detect_tl.training.config import OF_SOURCES
+
+    return config.model_copy(update={**OF_SOURCES, "data": dataset})
 
 
 def refuse_other_settings(folder: Path, written: Mapping[str, Any], now: Mapping[str, Any]) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from detect_tl.api.evaluation import EvalResult, evaluate
 from detect_tl.api.evidence import MISTAKES
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from detect_tl.training.folder import RunFolder
     from detect_tl.training.plan import TrainingPlan
     from detect_tl.training.run import TrainResult as Trained
+
+
+Data: TypeAlias = str | Path | Sequence[str | Path]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +50,8 @@ class TrainResult:
         }
 
 
-def train(data: str | Path, *, progress: Progress | None = None, **settings: Any) -> TrainResult:
-    """Train on annotations in any known format, or on a dataset folder.
+def train(data: Data, *, progress: Progress | None = None, **settings: Any) -> TrainResult:
+    """Train on annotations in any known format, or on a dataset folder; or on several as one.
 
     settings: any field of `detect_tl.training.config.TrainConfig`: weights, task, strategy, epochs,
     imgsz, batch, lr, seed, device, out, …
@@ -62,9 +66,7 @@ def train(data: str | Path, *, progress: Progress | None = None, **settings: Any
     return _finish(carry_out(config, progress), config.device, progress or Silent())
 
 
-def train_plan(
-    data: str | Path, *, progress: Progress | None = None, **settings: Any
-) -> TrainingPlan:
+def train_plan(data: Data, *, progress: Progress | None = None, **settings: Any) -> TrainingPlan:
     """What `train` would do with the same settings: its strategy, why, and its stages.
 
     Nothing is trained and nothing written. Raises what `train` raises for what cannot be used.

@@ -36,17 +36,21 @@ def config_values(path: Path, parameters: Iterable[click.Parameter]) -> dict[str
     """
     given = _mapping(path)
     targets: dict[str, str] = {}
+    several: set[str] = set()
     for parameter in parameters:
         if parameter.name and parameter.name not in _NEVER_FROM_A_FILE:
             targets[parameter.name] = targets[option_name(parameter)] = parameter.name
-    values = {}
+            if parameter.nargs == -1 or parameter.multiple:
+                several.add(parameter.name)
+    values: dict[str, Any] = {}
     for key, value in given.items():
         name = str(key).replace("-", "_")
         if name not in targets:
             raise UsageError(
                 f"unknown setting {key!r}", path=path, hint=did_you_mean(name, sorted(targets))
             )
-        values[targets[name]] = value
+        one_of_several = targets[name] in several and isinstance(value, str)
+        values[targets[name]] = [value] if one_of_several else value
     return values
 
 

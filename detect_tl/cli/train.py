@@ -14,7 +14,7 @@ from detect_tl.api.training import TrainResult
 from detect_tl.cli.errors import resumable
 from detect_tl.cli.options import PATH, Command, verb
 from detect_tl.cli.output import Output, Piece, Table, pass_output
-from detect_tl.cli.params import COLUMNS, LAYERS, SPLIT
+from detect_tl.cli.params import COLUMNS, LAYERS, NEW_NAMES, SPLIT, CommaList
 from detect_tl.training.config import TrainConfig
 
 
@@ -25,17 +25,19 @@ from detect_tl.training.config import TrainConfig
     detect-tl train datasets/mine --weights yolov8n --freeze neck --epochs 20 --imgsz 320
     detect-tl train my-pictures --strategy gradual --plan
     detect-tl train my-pictures --config settings.yaml --lr 0.001
+    detect-tl train cars people --map sedan=car --keep-classes all
     """,
 )
-@click.argument("data", type=PATH)
+@click.argument("data", type=PATH, nargs=-1, required=True)
 @click.option("--plan", is_flag=True, help="Only say what would train when, and why.")
 @pass_output
-def command(console: Output, data: Path, *, plan: bool, **settings: Any) -> None:
+def command(console: Output, data: tuple[Path, ...], *, plan: bool, **settings: Any) -> None:
     """Train a detector from annotations.
 
     DATA is a folder of images with their annotations in any known format, an annotation file, or
-    a dataset folder. The run folder of --out holds the checkpoints, metrics and a report; an
-    interrupted run goes on with `detect-tl resume`.
+    a dataset folder. Several are trained on as one: classes of the same name are one class, and one
+    that a data set does not know is no background there. The run folder of --out holds the
+    checkpoints, metrics and a report; an interrupted run goes on with `detect-tl resume`.
     """
     if plan:
         console.show(
@@ -72,13 +74,28 @@ _METAVARS = {
     "annotations": "GLOB",
     "out": "DIR",
     "augment": "NAME|FILE",
+    "also": "DATA",
     "kin": "FILE",
+    "keep_classes": "all|NAMES",
+    "replay": "DATA",
+    "teacher": "NAME|FILE",
 }
+
+
+_TYPES: dict[str, click.ParamType[Any]] = {
+    "split": SPLIT,
+    "freeze": LAYERS,
+    "columns": COLUMNS,
+    "same": NEW_NAMES,
+    "keep_classes": CommaList("classes"),
+}
+_FLAGS = {"from_format": "from", "same": "map"}
 
 
 def _option(name: str, field: FieldInfo) -> click.Option:
     """One field as an option."""
-    flag = f"--{name.removesuffix('_format').replace('_', '-')}"
+    word = _FLAGS.get(name, name.replace("_", "-"))
+    flag = f"--{word}"
     kind = _kind(name, field)
     if kind is bool and field.default is True:
         flag = f"{flag}/--no-{name}"
@@ -86,7 +103,8 @@ def _option(name: str, field: FieldInfo) -> click.Option:
         [flag, name],
         type=kind,
         is_flag=kind is bool,
-        default=field.default,
+        multiple=name == "also",
+        default=None if field.default == () else field.default,
         metavar=_METAVARS.get(name),
         help=_help(field),
     )
@@ -102,17 +120,13 @@ def _help(field: FieldInfo) -> str:
     default = unset or (field.default if not isinstance(field.default, bool) else "")
     if field.default is True:
         default = "on"
-    return f"{text}.  [default: {default}]" if default not in ("", None) else f"{text}."
+    return f"{text}.  [default: {default}]" if default not in ("", None, ()) else f"{text}."
 
 
 def _kind(name: str, field: FieldInfo) -> Any:
     """How click reads a field; ranges are checked, all at once, by the configuration itself."""
-    if name == "split":
-        return SPLIT
-    if name == "freeze":
-        return LAYERS
-    if name == "columns":
-        return COLUMNS
+    if name in _TYPES:
+        return _TYPES[name]
     kinds = get_args(field.annotation) or (field.annotation,)
     for known in (bool, int, float):
         if known in kinds:

@@ -41,6 +41,8 @@ class Sample:
     instances: its objects, as a tuple or as `Rows` of a table.
     split: "train", "val" or "test" when the source says so, else None.
     annotation: the file that described it; None for a background image without one.
+    not_exhaustive: categories of which it may show objects that nobody marked, ascending: they were
+        not looked for. Where such a class is found, it is neither right nor wrong.
     header: what the file's two ends tell, where they have been looked at already.
     """
 
@@ -50,6 +52,7 @@ class Sample:
     split: str | None = None
     annotation: Path | None = None
     header: ImageHeader | None = field(default=None, compare=False, repr=False)
+    not_exhaustive: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +129,10 @@ def renumber(
         return replace(dataset, categories=categories)
 
     move = _Renumbering(target, dataset.names)
-    samples = tuple(replace(s, instances=move(s.instances)) for s in dataset.samples)
+    samples = tuple(
+        replace(s, instances=move(s.instances), not_exhaustive=move.places(s.not_exhaustive))
+        for s in dataset.samples
+    )
     return Dataset(categories, samples)
 
 
@@ -149,6 +155,11 @@ class _Renumbering:
             place = instances.start + int((table.category[rows] < 0).argmax())
             raise KeyError(self._names[instances.table.category[place]])
         return Rows(table, instances.start, instances.stop)
+
+    def places(self, categories: Sequence[int]) -> tuple[int, ...]:
+        """Where categories are now, those that have a place."""
+        found = {self._target[category] for category in categories}
+        return tuple(sorted(place for place in found if place is not None))
 
     def _moved(self, item: Instance) -> Instance:
         index = self._target[item.category]

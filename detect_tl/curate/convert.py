@@ -118,7 +118,7 @@ def convert(
         with progress.step(f"Reading {source.name}"):
             read = read_dataset(source, options=reading)
         chosen = recipe.task_for(read.dataset)
-        plan, divided = _curate(read, chosen, Division(split, seed, group_by), progress)
+        plan, divided = curated(read, chosen, Division(split, seed, group_by), progress)
         written = write_folder(
             divided,
             destination,
@@ -130,7 +130,7 @@ def convert(
     return ConvertResult(written, read.format, read.explanation, plan)
 
 
-def _curate(
+def curated(
     read: ReadResult, task: Task, how: Division, progress: Progress
 ) -> tuple[SplitPlan, Dataset]:
     """Leave out what cannot be used, mend what can be mended, and divide the rest."""

@@ -185,6 +185,7 @@ def write_folder(
         for title, write in writers(recipe.to).items():
             with progress.step(f"Writing {title}"):
                 write(placed, folder, report, task)
+        _say_lost_lists(placed, recipe, report)
         with progress.step("Writing the report"):
             _write_reports(folder, placed, origin, report, task)
         provenance = {"tool": TOOL, "version": __version__, "task": task, **origin.provenance}
@@ -194,6 +195,13 @@ def write_folder(
             }
         write_json(folder / PROVENANCE, provenance)
     return Written(destination, folder, placed, report, origin, task)
+
+
+def _say_lost_lists(dataset: Dataset, recipe: Recipe, report: Report) -> None:
+    """Only COCO can name the classes that nobody looked for in an image."""
+    count = sum(bool(sample.not_exhaustive) for sample in dataset.samples)
+    if count and "coco" not in recipe.to:
+        report.lost["lists-of-classes-not-exhaustive"] += count
 
 
 def _moved(dataset: Dataset, old: Path, new: Path) -> Dataset:
@@ -206,7 +214,13 @@ def _moved(dataset: Dataset, old: Path, new: Path) -> Dataset:
 def _at(sample: Sample, image: Path) -> Sample:
     """The sample with its image elsewhere."""
     return Sample(
-        image, sample.size, sample.instances, sample.split, sample.annotation, sample.header
+        image,
+        sample.size,
+        sample.instances,
+        sample.split,
+        sample.annotation,
+        sample.header,
+        sample.not_exhaustive,
     )
 
 

@@ -14,6 +14,7 @@ from detect_tl.core.errors import UsageError, did_you_mean
 from detect_tl.core.findings import Report
 from detect_tl.core.geometry import box_iou
 from detect_tl.core.progress import Progress, Silent, track
+from detect_tl.core.words import listed
 from detect_tl.curate.duplicates import identical_groups
 from detect_tl.curate.folder import (
     Origin,
@@ -75,7 +76,7 @@ def merge_folders(
     return write_folder(
         settled,
         destination,
-        _origin(reads, places, reason, options),
+        origin_of_several(reads, places, reason, options),
         merged.report,
         recipe,
         sources=merged.sources,
@@ -83,9 +84,10 @@ def merge_folders(
     )
 
 
-def _origin(
+def origin_of_several(
     reads: Sequence[ReadResult], places: Sequence[Path], reason: str, options: dict[str, Any]
 ) -> Origin:
+    """The origin of a data set that was read from these places, the provenance of each in it."""
     told = [
         {
             "source": str(place.resolve()),
@@ -103,24 +105,33 @@ def _origin(
 
 
 def merge_reads(
-    reads: Sequence[ReadResult], places: Sequence[Path], same: Mapping[str, str]
+    reads: Sequence[ReadResult],
+    places: Sequence[Path],
+    same: Mapping[str, str],
+    first: Sequence[str] = (),
 ) -> Merged:
     """Unite classes by name and images by content.
 
+    first: classes that come before all others, whether a data set has them or not.
     Where two accounts of an image disagree, the data set that was named first is right, and a
-    finding says so. Raises UsageError when a name in `same` is that of no class.
+    finding says so. A class that a data set does not know was not looked for in its images, see
+    `Sample.not_exhaustive`. Raises UsageError when a name in `same` is that of no class.
     """
     report = Report()
     for read in reads:
         report.merge(read.report)
-    index = _classes([read.dataset for read in reads], same, report)
+    index = _classes([read.dataset for read in reads], same, report, first)
     samples: list[Sample] = []
     found_at: list[Mapping[str, str]] = []
     for read, place in zip(reads, places, strict=True):
         target = [index.add(same.get(name, name)) for name in read.dataset.names]
+        unknown = set(range(len(index.categories()))) - set(target)
+        _say_unknown(unknown, index, read, place, report)
         for sample in read.dataset.samples:
             items = tuple(replace(i, category=target[i.category]) for i in sample.instances)
-            samples.append(replace(sample, instances=items))
+            open_ = unknown | {target[category] for category in sample.not_exhaustive}
+            moved = replace(sample, instances=items, not_exhaustive=tuple(sorted(open_)))
+            samples.append(moved)
             found_at.append({"source": place.name, "image": _short(sample.image, read.root)})
     keys = identical_groups([s.image for s in samples], [s.header for s in samples])
     groups = _grouped(keys)
@@ -133,9 +144,11 @@ def merge_reads(
     return Merged(Dataset(index.categories(), tuple(united)), report, sources)
 
 
-def _classes(datasets: Sequence[Dataset], same: Mapping[str, str], report: Report) -> CategoryIndex:
+def _classes(
+    datasets: Sequence[Dataset], same: Mapping[str, str], report: Report, first: Sequence[str]
+) -> CategoryIndex:
     """The classes of all data sets, in the order in which they are first declared."""
-    index = CategoryIndex()
+    index = CategoryIndex(first)
     known = dict.fromkeys(name for dataset in datasets for name in dataset.names)
     for name in same:
         if name not in known:
@@ -152,6 +165,19 @@ def _classes(datasets: Sequence[Dataset], same: Mapping[str, str], report: Repor
         text = f"{listed} differ in case or spaces only; --map would unite them"
         report.add("class.case-variant", "warning", text)
     return index
+
+
+def _say_unknown(
+    unknown: set[int], index: CategoryIndex, read: ReadResult, place: Path, report: Report
+) -> None:
+    """Say of which classes the images of a data set may show objects that are not marked."""
+    if unknown:
+        names = [index.categories()[k].name for k in sorted(unknown)]
+        text = (
+            f"{len(read.dataset)} images of {place.name} were not looked through for "
+            f"{listed(names)}; what is found of it there is neither right nor wrong"
+        )
+        report.add("annotation.not-exhaustive", "info", text)
 
 
 def _short(image: Path, root: Path) -> str:
@@ -172,6 +198,7 @@ def _unite(samples: Sequence[Sample], names: Sequence[str], report: Report) -> S
     if not others:
         return first
     split, items = first.split, list(first.instances)
+    open_ = set(first.not_exhaustive).intersection(*(other.not_exhaustive for other in others))
     for other in others:
         report.changed["images-united"] += 1
         if split and other.split and split != other.split:
@@ -182,7 +209,7 @@ def _unite(samples: Sequence[Sample], names: Sequence[str], report: Report) -> S
             report.add("split.overlap", "warning", text, other.image)
         split = split or other.split
         _add(items, first, other, names, report)
-    return replace(first, split=split, instances=tuple(items))
+    return replace(first, split=split, instances=tuple(items), not_exhaustive=tuple(sorted(open_)))
 
 
 def _add(

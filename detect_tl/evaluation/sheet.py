@@ -47,9 +47,10 @@ class Sheet:
 
     @cached_property
     def items(self) -> list[TruthObject]:
-        """The objects in the order of their images, as `objects` has them."""
+        """The objects in the order of their images, as `objects` has them, and open images."""
         place = self._place
-        return sorted(self.truth.objects, key=lambda item: place[item.image_id])
+        every = (*self.truth.objects, *self.truth.open)
+        return sorted(every, key=lambda item: place[item.image_id])
 
     @cached_property
     def _place(self) -> dict[int, int]:

@@ -44,11 +44,16 @@ class TruthObject:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What there is to find. Categories of the same name are one."""
+    """What there is to find. Categories of the same name are one.
+
+    open: whole images as crowds of the classes that were not looked for in them, so that what is
+        found of these counts neither for nor against a model.
+    """
 
     names: tuple[str, ...]
     images: tuple[TruthImage, ...]
     objects: tuple[TruthObject, ...]
+    open: tuple[TruthObject, ...] = ()
 
     def size_of(self) -> dict[int, Size]:
         return {image.id: image.size for image in self.images}
@@ -89,7 +94,21 @@ def _parse(data: Any, *, masks: bool) -> Truth:
         if item.get("image_id") not in sizes or item.get("category_id") not in by_id:
             raise _BadTruthError(f"annotation {item.get('id')} names an unknown image or category")
         objects.append(_object(item, by_id[item["category_id"]], sizes[item["image_id"]], masks))
-    return Truth(tuple(c.name for c in names.categories()), images, tuple(objects))
+    open_ = [
+        _whole(image, by_id[category])
+        for image, item in zip(images, data["images"], strict=True)
+        for category in item.get("not_exhaustive_category_ids") or ()
+        if category in by_id
+    ]
+    called = tuple(c.name for c in names.categories())
+    return Truth(called, images, tuple(objects), tuple(open_))
+
+
+def _whole(image: TruthImage, category: int) -> TruthObject:
+    """A crowd of a class that fills an image."""
+    width, height = image.size
+    box = Box(0.0, 0.0, float(width), float(height))
+    return TruthObject(image.id, category, box, box.area, iscrowd=True, mask=None)
 
 
 def _image(item: Mapping[str, Any]) -> TruthImage:

@@ -69,7 +69,8 @@ def _read_split(path: Path, index: CategoryIndex, report: Report) -> list[Sample
             report.add("image.missing", "error", text, path)
             continue
         size = Size(record["width"], record["height"])
-        samples.append(Sample(image, size, rows, split, path))
+        open_ = sorted(categories[k] for k in record.get("not_exhaustive_category_ids", ()))
+        samples.append(Sample(image, size, rows, split, path, not_exhaustive=tuple(open_)))
     return samples
 
 

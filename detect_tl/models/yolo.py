@@ -49,6 +49,7 @@ from ultralytics.utils import (
 )
 from ultralytics.utils.instance import Instances
 from ultralytics.utils.ops import resample_segments
+from ultralytics.utils.tal import make_anchors
 from ultralytics.utils.torch_utils import unwrap_model
 
 __all__ = [
@@ -67,6 +68,7 @@ __all__ = [
     "SegmentationTrainer",
     "build_model",
     "checkpoint_classes",
+    "make_anchors",
     "model_config",
     "quiet",
     "resample_segments",

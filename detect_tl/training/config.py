@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from detect_tl.core.errors import UsageError, did_you_mean
 from detect_tl.core.model_spec import Task
@@ -25,12 +25,53 @@ def _freeze(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _names(value: object) -> object:
+    """Accept names given as one text, with commas between them, and none."""
+    if value is None:
+        return ()
+    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+
+OF_SOURCES: Mapping[str, Any] = {
+    "from_format": None,
+    "annotations": None,
+    "columns": None,
+    "follow_links": False,
+    "also": (),
+    "same": None,
+    "replay": None,
+}
+"""What is said only of the sources of a data set, as it is where the folder has been written."""
+
+
 class TrainConfig(BaseModel):
     """Every setting of a run, with its default. Unknown settings are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     data: Path = Field(description="raw annotations in any known format, or a dataset folder")
+    also: tuple[Path, ...] = Field(
+        (),
+        description="more data sets: classes of the same name are one, and a class that one of"
+        " them does not know is no background there",
+    )
+    same: dict[str, str] | None = Field(
+        None, description="classes that become others, such as sedan=car; or a YAML file"
+    )
+    keep_classes: Annotated[tuple[str, ...], BeforeValidator(_names)] = Field(
+        (), description="classes of the weights that the model goes on knowing: all, or names"
+    )
+    replay: Path | None = Field(
+        None,
+        description="labelled pictures of the kept classes, trained on beside the new ones: as many"
+        " as the mean of both numbers",
+    )
+    teacher: str | None = Field(
+        None,
+        description="name of weights, or a checkpoint file or run: what it answers to the pictures"
+        " is learned beside the labels",
+    )
+    teach: float = Field(1.0, gt=0, description="weight of what teachers say beside the labels")
     weights: str = Field("yolo11n", description="name of official weights, or a checkpoint file")
     task: Literal["auto"] | Task = Field("auto", description="auto: segment when there are masks")
     strategy: str = Field(
@@ -116,6 +157,16 @@ class TrainConfig(BaseModel):
         description="train, val, test fractions; None: the source's own splits, else 0.8,0.1,0.1",
     )
     out: Path = Field(Path("runs/train"), description="run folder to write")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_apart(cls, values: Any) -> Any:
+        """Accept several data sets as `data`."""
+        data = values.get("data") if isinstance(values, Mapping) else None
+        if not isinstance(data, list | tuple) or not data:
+            return values
+        first, *others = data
+        return {**values, "data": first, "also": (*others, *(values.get("also") or ()))}
 
     @property
     def reading(self) -> ReadOptions:

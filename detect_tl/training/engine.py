@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -28,10 +29,13 @@ from detect_tl.models.yolo import (
 from detect_tl.training.anchor import Anchor, transferred
 from detect_tl.training.augmentation import Augment, install
 from detect_tl.training.canvas import canvas_of, set_canvas
+from detect_tl.training.coverage import Coverages, keep_apart, leave_open, read_coverage
 from detect_tl.training.determinism import forget_mosaic_buffer, seed_epoch
 from detect_tl.training.forward import Forward
 from detect_tl.training.imprint import imprint
+from detect_tl.training.lesson import Lessons, Teacher
 from detect_tl.training.loggers import Listener
+from detect_tl.training.objective import extend
 from detect_tl.training.plan import choose_for
 from detect_tl.training.precision import cpu_has_bfloat16, try_bfloat16, use_all_cores
 from detect_tl.training.rates import make_optimizer
@@ -61,7 +65,8 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
     augment: in the place of Ultralytics' own. canvas: (width, height) of training pictures; None:
     Ultralytics' square. say: takes lines for a person. validates_best:
     whether the best checkpoint is validated once more at the end, as Ultralytics does. listeners:
-    are told the numbers of every epoch.
+    are told the numbers of every epoch. teachers: models that it learns from, beside the labels.
+    keeps_statistics: whether all of BatchNorm stays as it was transferred.
     """
 
     def __init__(
@@ -80,6 +85,10 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         self.resume_state: dict[str, Any] | None = None
         self.augment: Augment | None = None
         self.canvas: tuple[int, int] | None = None
+        self.coverages: Coverages = {}
+        self.teachers: Sequence[Teacher] = ()
+        self.lessons: Lessons | None = None
+        self.keeps_statistics = False
         self.say: Callable[[str], None] = LOGGER.info
         self.strategy: Strategy | None = None
         self.stages: tuple[PlannedStage, ...] = ()
@@ -147,6 +156,7 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
     def resume_training(self, ckpt: Any) -> None:
         """Continue from `resume_state` when there is one; the last step before the first epoch."""
         del ckpt
+        self._extend_loss()
         if self.resume_state is not None:
             restore(self, self.resume_state)
         elif self.device.type == "cpu" and self.mixed_precision and cpu_has_bfloat16():
@@ -158,10 +168,39 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         if self.device.type == "cpu" or any(planned.stage.cached for planned in self.stages):
             self.forward.install()
 
+    def _extend_loss(self) -> None:
+        """Let the loss leave out what labels leave open, and learn from teachers."""
+        if self.teachers:
+            self.lessons = Lessons(self.teachers, _names(self.data["names"]))
+        if self.coverages or self.lessons:
+            model = unwrap_model(self.model)
+            plain = model.init_criterion
+            # in the instance, so that no copy of the model knows of it
+            model.init_criterion = lambda: extend(plain(), self.coverages, self.lessons)
+
+    def _model_train(self) -> None:
+        """Let layers train; those that keep old classes go by the statistics that they have."""
+        super()._model_train()
+        if self.keeps_statistics:
+            for module in unwrap_model(self.model).modules():
+                if isinstance(module, torch.nn.BatchNorm2d):
+                    module.eval()
+
+    def _coverage(self, split: str) -> Coverages:
+        names = _names(self.data["names"])
+        return read_coverage(Path(self.data["path"]), split, self.args.task, names)
+
+    def get_validator(self) -> Any:
+        """Ultralytics' validator; what is found of classes nobody looked for does not count."""
+        validator = super().get_validator()
+        leave_open(validator, self._coverage("val"))
+        return validator
+
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
         """Build the data set; mosaic chooses from all of it, whatever was read before."""
         dataset = super().build_dataset(img_path, mode, batch)
         if mode == "train":
+            self.coverages = self._coverage("train")
             # what turns pictures needs a square
             if self.stages and self.augment is None and not self.args.degrees:
                 self.canvas = canvas_of(dataset, int(max(unwrap_model(self.model).stride)))
@@ -171,6 +210,7 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
     def prepare_transforms(self, dataset: Any) -> None:
         """Put what is ours into the transforms that Ultralytics has built for training."""
         forget_mosaic_buffer(dataset)
+        keep_apart(dataset, self.coverages)
         if self.canvas is not None:
             set_canvas(dataset, self.canvas)
         if self.augment is not None:

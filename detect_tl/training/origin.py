@@ -47,9 +47,12 @@ def _parts(trainer: Any, cut: Cut, dtype: torch.dtype) -> Iterator[Part]:
         if int(name.split(".")[1]) < cut.first:
             yield name
             yield value
+    for teacher in trainer.teachers:
+        yield from teacher.model.state_dict().values()
     settings = {k: v for k, v in vars(trainer.args).items() if k not in _NOT_OF_PICTURES}
     yield json.dumps(settings, sort_keys=True, default=str)
     yield "" if trainer.augment is None else trainer.augment.text
+    yield repr(sorted(trainer.coverages.items()))  # decides which pictures mosaics are made of
     yield from _of_pictures(trainer.train_loader.dataset)
 
 

@@ -95,10 +95,11 @@ def plan_training(
 
 
 def _without_training(config: TrainConfig, images: int) -> TrainingPlan:
-    if config.strategy not in (AUTO, IMPRINT.name) or config.freeze is not None:
+    asked = config.strategy not in (AUTO, IMPRINT.name)
+    if asked or config.freeze is not None or config.teacher is not None:
         raise UsageError(
             "there are no epochs in which anything could train",
-            hint="Leave out --strategy and --freeze, or ask for --epochs.",
+            hint="Leave out --strategy, --freeze and --teacher, or ask for --epochs.",
         )
     return TrainingPlan(IMPRINT, config.batch or batch_for(images), (IMPRINT.description,), ())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,30 +14,28 @@ import torch
 
 from detect_tl.augment.find import resolved_name
 from detect_tl.augment.spec import Augmentation
-from detect_tl.core.dataset import SPLITS
-from detect_tl.core.errors import DataError, GateError, MachineError, UsageError, WeightsError
+from detect_tl.core.errors import GateError, MachineError, UsageError, WeightsError
 from detect_tl.core.files import (
     atomic_folder,
     find_images,
     read_json,
     refuse_existing,
     sha256_file,
-    sha256_files,
     write_json,
 )
 from detect_tl.core.model_spec import Task
 from detect_tl.core.progress import Progress, Silent
-from detect_tl.curate.convert import convert
-from detect_tl.curate.folder import Link
-from detect_tl.formats.prepared import PROVENANCE, is_prepared
+from detect_tl.core.words import counted
 from detect_tl.models.checkpoint import Checkpoint, load_checkpoint
 from detect_tl.models.yolo import model_config, quiet, without_integrations
 from detect_tl.training.augmentation import Augment, chosen_augmentation, ultralytics_settings
 from detect_tl.training.callbacks import ShowProgress, refuse_another_batch_size
 from detect_tl.training.config import TrainConfig
 from detect_tl.training.cost import peak_gpu_memory, peak_memory
+from detect_tl.training.data import describe_dataset, kept_classes, place_dataset, task_of
 from detect_tl.training.engine import RESUME_FILE, TransferTrainer
 from detect_tl.training.folder import RunFolder
+from detect_tl.training.lesson import Teacher
 from detect_tl.training.loggers import listeners
 from detect_tl.training.oneshot import imprint_run
 from detect_tl.training.plan import TrainingPlan, plan_training, strategy_of
@@ -77,8 +75,9 @@ def train(config: TrainConfig, progress: Progress | None = None) -> TrainResult:
     check_device(config.device)
     augmentation = chosen_augmentation(config.augment)
     with atomic_folder(config.out) as scratch:
-        description = _prepare(config, scratch, progress)
-        task = _task(config, description, source)
+        keep = kept_classes(config, source.names)
+        description = describe_dataset(*place_dataset(config, scratch, progress, keep=keep), config)
+        task = task_of(config, description, source.task)
         # fails now rather than after the folder has appeared
         planned = _plan(config, description, source, model_config(source.yaml, task))
         resolved = config.model_copy(
@@ -87,6 +86,8 @@ def train(config: TrainConfig, progress: Progress | None = None) -> TrainResult:
                 "strategy": planned.strategy.name,
                 "batch": planned.batch,
                 "data": config.data.resolve(),
+                "also": tuple(path.resolve() for path in config.also),
+                "replay": config.replay and config.replay.resolve(),
                 "weights": str(located.path),
                 "augment": resolved_name(config.augment),
                 "kin": config.kin and config.kin.resolve(),
@@ -110,9 +111,11 @@ def plan_only(config: TrainConfig, progress: Progress | None = None) -> Training
     """
     progress = progress or Silent()
     _, source = _weights(config, progress)
+    keep = kept_classes(config, source.names)
     with TemporaryDirectory() as scratch:
-        description = _prepare(config, Path(scratch), progress, link="soft")
-    task = _task(config, description, source)
+        placed = place_dataset(config, Path(scratch), progress, "soft", keep)
+        description = describe_dataset(*placed, config)
+    task = task_of(config, description, source.task)
     return _plan(config, description, source, model_config(source.yaml, task))
 
 
@@ -188,77 +191,6 @@ def check_device(device: str) -> None:
         )
 
 
-def place_dataset(
-    config: TrainConfig, parent: Path, progress: Progress, link: Link = "copy"
-) -> tuple[Path, str]:
-    """The dataset folder of a configuration, and how a file in `parent` names it.
-
-    A prepared one stays where it is; raw annotations are converted to `parent/dataset`.
-    """
-    if is_prepared(config.data) and not config.reading.chooses:
-        return config.data, str(config.data.resolve())
-    folder = parent / "dataset"
-    convert(
-        config.data,
-        folder,
-        reading=config.reading,
-        split=config.split,
-        seed=config.seed,
-        task=config.task,
-        link=link,
-        progress=progress,
-    )
-    return folder, folder.name
-
-
-def _prepare(
-    config: TrainConfig, scratch: Path, progress: Progress, link: Link = "copy"
-) -> dict[str, Any]:
-    """Describe the dataset folder, after converting raw annotations into `scratch`."""
-    folder, recorded = place_dataset(config, scratch, progress, link)
-    truths = {s: folder / "annotations" / f"{s}.json" for s in SPLITS}
-    truths = {split: path for split, path in truths.items() if path.exists()}
-    documents = {split: read_json(path) for split, path in truths.items()}
-    for needed in ("train", "val"):
-        if not documents.get(needed, {}).get("images"):
-            raise DataError(
-                f"the data set has no {needed} images",
-                path=config.data,
-                hint="Give it more images, or other fractions with --split.",
-            )
-    return {
-        "path": recorded,
-        "source": str(config.data.resolve()),
-        "sha256": sha256_files(truths.values(), folder),
-        "names": [category["name"] for category in documents["train"]["categories"]],
-        "images": {split: len(d["images"]) for split, d in documents.items()},
-        "objects": {split: len(d["annotations"]) for split, d in documents.items()},
-        "task": read_json(folder / PROVENANCE)["task"],
-    }
-
-
-def _task(config: TrainConfig, dataset: dict[str, Any], source: Checkpoint) -> Task:
-    """What the labels are made for, unless it was said; boxes can be learned from outlines too.
-
-    Without training a detector stays a detector: there is nobody who would teach it masks.
-    """
-    written: Task = dataset["task"]
-    if config.epochs == 0 and source.task == "detect":
-        if config.task == "segment":
-            raise UsageError(
-                "masks cannot be had without training from weights that know boxes only",
-                hint="Leave out --task segment, start from a segmenter, or train.",
-            )
-        return "detect"
-    if config.task == "segment" and written == "detect":
-        raise DataError(
-            "the labels of this data set are boxes, which a segmenter cannot learn from",
-            path=config.data,
-            hint="Convert the annotations with --task segment, or train with --task detect.",
-        )
-    return written if config.task == "auto" else config.task
-
-
 def _carry_out(
     run: RunFolder,
     config: TrainConfig,
@@ -271,7 +203,8 @@ def _carry_out(
     if config.epochs == 0:
         with quiet(), _memory_errors(config):
             seconds = imprint_run(run, config, source, progress)
-        return TrainResult(run, config.task, _names(run), dataset, 0, seconds)
+        names = tuple(read_json(run.path / "dataset.json")["names"])
+        return TrainResult(run, config.task, names, dataset, 0, seconds)
     written = run.augmentation  # what it was when the run began, whatever its name stands for now
     augmentation = chosen_augmentation(str(written)) if written.exists() else None
     with quiet(), without_integrations(), _memory_errors(config):
@@ -279,6 +212,8 @@ def _carry_out(
         if augmentation is not None:
             trainer.augment = Augment(augmentation, config.imgsz)
         trainer.strategy = strategy_of(config)
+        trainer.teachers = _teachers(config, list(trainer.data["names"].values()), progress)
+        trainer.keeps_statistics = bool(config.keep_classes)
         trainer.say = progress.say
         trainer.validates_best = False  # whoever trains evaluates it, by pycocotools
         trainer.csv = run.metrics
@@ -304,8 +239,23 @@ def _carry_out(
     return TrainResult(run, config.task, names, dataset, trainer.epoch + 1, seconds)
 
 
-def _names(run: RunFolder) -> tuple[str, ...]:
-    return tuple(read_json(run.path / "dataset.json")["names"])
+def _teachers(config: TrainConfig, names: Sequence[str], progress: Progress) -> list[Teacher]:
+    """Whose answers are learned: those of the model as it was, and of a teacher.
+
+    Raises WeightsError for a teacher that cannot be used.
+    """
+    found = []
+    if config.keep_classes:
+        before = load_checkpoint(Path(config.weights), trust=config.trust)
+        kept = kept_classes(config, before.names)
+        found.append(Teacher(before, number=0, only=kept, weight=config.teach))
+    if config.teacher is not None:
+        located = locate(config.teacher, trust=config.trust, progress=progress)
+        teacher = load_checkpoint(located.path, trust=config.trust)
+        found.append(Teacher(teacher, number=1, weight=config.teach))
+        shared = found[-1].shared(names)
+        progress.say(f"teacher: {located.path}, for {counted(len(shared), 'class', 'classes')}")
+    return found
 
 
 def _overrides(

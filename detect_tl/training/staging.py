@@ -124,10 +124,11 @@ class Staging:
         trainer = self._trainer
         trainer._model_train()  # frozen BatchNorm is in eval before it answers
         native = trainer.device.type == "cpu" and trainer.mixed_precision and cpu_has_bfloat16()
+        front = trainer.forward.front
         cut, dtype = trainer.forward.cut, torch.bfloat16 if native else torch.float16
         features = FeatureViews(
             self._dataset_of,
-            trainer.forward.front,
+            front if trainer.lessons is None else trainer.lessons.front(front),
             self.cache,
             key=origin_of_views(trainer, cut, dtype),
             seed=trainer.args.seed,

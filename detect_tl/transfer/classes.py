@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from detect_tl.core.words import listed
 from detect_tl.transfer.kin import Kin, bare, shipped_kin
 
 
@@ -46,7 +47,7 @@ class ClassMatch:
     def describe(self) -> str:
         """Say it in words: "class rows of person reused, of sedan taken from car, of cap new"."""
         if not self.rows:
-            return f"class rows of {len(self.target)} new classes ({_listed(self.target)})"
+            return f"class rows of {len(self.target)} new classes ({listed(self.target)})"
         same = [self.target[here] for here, _ in self.rows if here not in self.kin]
         taken = [
             f"{self.target[here]} taken from {self.source[there]}"
@@ -54,9 +55,9 @@ class ClassMatch:
             if here in self.kin
         ]
         parts = [
-            *([f"of {_listed(same)} reused"] if same else []),
-            *([f"of {_listed(taken)}"] if taken else []),
-            *([f"of {_listed(self.new)} new"] if self.new else []),
+            *([f"of {listed(same)} reused"] if same else []),
+            *([f"of {listed(taken)}"] if taken else []),
+            *([f"of {listed(self.new)} new"] if self.new else []),
         ]
         return f"class rows {', '.join(parts)}"
 
@@ -110,8 +111,3 @@ def _placeholders(names: Sequence[str]) -> bool:
 
 def _plain(name: str) -> str:
     return "".join(name.casefold().split())
-
-
-def _listed(names: Sequence[str], most: int = 6) -> str:
-    rest = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + rest

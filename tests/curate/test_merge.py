@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from detect_tl.core.dataset import Dataset
 from detect_tl.core.errors import DataError, UsageError
 from detect_tl.core.findings import Report
+from detect_tl.curate.folder import Recipe
 from detect_tl.curate.merge import Merged, merge_folders, merge_reads
 from detect_tl.formats.detect import ReadResult, read_dataset
 from tests.formats.makers import coco, image, voc, voc_object
@@ -182,3 +183,50 @@ def test_two_formats_of_one_real_set_are_one(shared: Path) -> None:
     assert merged.dataset.objects_per_class() == {"date": 71, "fig": 41, "hazelnut": 53}
     assert merged.report.changed["objects-united"] == 165
     assert not merged.report.lost
+
+
+@given(one=worlds(masked=False), two=worlds(masked=False))
+@settings(max_examples=10, deadline=None)
+def test_a_class_that_a_data_set_does_not_know_was_not_looked_for_in_its_images(
+    one: World, two: World, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("worlds")
+    first, second = one.put(folder / "1"), two.put(folder / "2")
+    for place, sample in enumerate((*first.samples, *second.samples)):
+        with sample.image.open("ab") as stream:
+            stream.write(place.to_bytes(2, "big"))
+    reads = [as_read(first, folder / "1"), as_read(second, folder / "2")]
+    merged = merge_reads(reads, [folder / "1", folder / "2"], {}, first=["kept"])
+    assert merged.dataset.names[0] == "kept"
+    for made, start in ((first, 0), (second, len(first))):
+        strange = {*merged.dataset.names} - {*made.names}
+        for sample in merged.dataset.samples[start : start + len(made)]:
+            assert {merged.dataset.names[k] for k in sample.not_exhaustive} == strange
+
+
+def test_what_two_data_sets_know_together_was_looked_for_in_their_common_image(
+    two: tuple[Path, Path], tmp_path: Path
+) -> None:
+    united = merge(*two)
+    merged = united.dataset
+    known = {folder.name: set(read_dataset(folder).dataset.names) for folder in two}
+    open_: Counter[frozenset[str]] = Counter()
+    for sample in merged.samples:
+        looked_for = set().union(*(known[at["source"]] for at in united.sources[sample.image]))
+        strange = frozenset(merged.names[k] for k in sample.not_exhaustive)
+        assert strange == set(merged.names) - looked_for
+        open_[strange] += 1
+    merge_folders(two, tmp_path / "out")
+    again = read_dataset(tmp_path / "out").dataset
+    written = (frozenset(again.names[k] for k in s.not_exhaustive) for s in again.samples)
+    assert Counter(written) == open_
+
+
+def test_a_format_that_cannot_say_it_counts_it_as_lost(
+    two: tuple[Path, Path], tmp_path: Path
+) -> None:
+    kept = merge_folders(two, tmp_path / "coco").report
+    lost = merge_folders(two, tmp_path / "yolo", recipe=Recipe(to=("yolo",))).report
+    assert not kept.lost["lists-of-classes-not-exhaustive"]
+    count = sum(bool(s.not_exhaustive) for s in merge(*two).dataset.samples)
+    assert lost.lost["lists-of-classes-not-exhaustive"] == count

@@ -21,6 +21,7 @@ from detect_tl.core.errors import DataError, UsageError
 from detect_tl.evaluation import coco_eval
 from detect_tl.evaluation.coco_eval import ENGINES, Engine
 from detect_tl.evaluation.metrics import Metrics
+from detect_tl.evaluation.sheet import make_sheet
 from detect_tl.evaluation.truth import load_truth, truth_detections, unpack_mask
 
 NAMES = ("cat", "dog", "bird")
@@ -333,3 +334,31 @@ def test_packed_and_plain_run_lengths_and_polygons_are_the_same_truth() -> None:
     truths = [load_truth(truth_of(thing(5, 5, 20, segmentation=s)), masks=True) for s in kinds]
     masks = [truth_detections(t, 10, NAMES).mask for t in truths]
     assert all(np.array_equal(mask[0], bitmap) for mask in masks)
+
+
+def test_what_is_found_of_a_class_nobody_looked_for_counts_neither_way() -> None:
+    """As LVIS counts it. On the other image the same answer is a false alarm."""
+    images = [{"id": k, "file_name": f"{k}.png", "width": 100, "height": 80} for k in (1, 2)]
+    truth = {
+        "images": images,
+        "annotations": [
+            {"id": 1, "image_id": 1, "category_id": 1, "bbox": [10, 10, 20, 20]},
+            {"id": 2, "image_id": 2, "category_id": 2, "bbox": [10, 10, 20, 20]},
+        ],
+        "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
+    }
+    right = np.array([[10, 10, 30, 30]], np.float32)
+    both = np.array([[50, 10, 90, 70], [10, 10, 30, 30]], np.float32)
+    answers = [
+        (1, Detections(right, np.array([0.5], np.float32), np.array([0]))),
+        (2, Detections(both, np.array([0.9, 0.5], np.float32), np.array([0, 1]))),
+    ]
+    names = ("cat", "dog")
+    wrong = evaluate(truth, answers, names=names)
+    assert wrong.box.map50 == pytest.approx(0.75, abs=0.01)
+    truth["images"] = [images[0], {**images[1], "not_exhaustive_category_ids": [1]}]
+    sheet = make_sheet(truth, answers, names=names)
+    found = evaluate(truth, answers, names=names)
+    assert found.box.map50 == pytest.approx(1.0)
+    assert (found.objects, found.crowds) == (2, 0)
+    assert not sheet.matches("bbox").counted[:, sheet.found.score > 0.8].any()

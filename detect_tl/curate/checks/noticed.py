@@ -19,8 +19,8 @@ CHECKS = (
     Check(
         "annotation.not-exhaustive",
         "info",
-        "Images of which the source says that objects of a class are missing (LVIS)",
-        "Training takes them for background, and scores count them as false alarms.",
+        "Images in which some classes were not looked for, or not every object marked",
+        "What is found of these classes there counts neither for nor against a model.",
     ),
     Check("annotation.unreadable", "error", "An annotation file that cannot be read", _LOST),
     Check(

@@ -178,7 +178,6 @@ class CocoFile:
         """LVIS names classes of which an image shows more objects than are annotated."""
         count = sum(bool(record.get("not_exhaustive_category_ids")) for record in images)
         if count:
-            self.report.lost["lists-of-classes-not-exhaustive"] += count
             text = f"on {count} images not every object of some classes is annotated"
             self.report.add("annotation.not-exhaustive", "info", text, self.path)
 
@@ -205,7 +204,13 @@ class CocoFile:
             if frame is not None and frame.moves:
                 instances = tuple(placed(item, frame) for item in rows)
         split = self.split or self.gather.source.split_of(image)
-        self.gather.add(Sample(image, header.size, instances, split, self.path, header))
+        open_ = self._not_exhaustive(record)
+        self.gather.add(Sample(image, header.size, instances, split, self.path, header, open_))
+
+    def _not_exhaustive(self, record: _Record) -> tuple[int, ...]:
+        """Classes of which an image shows more objects than are annotated."""
+        named = record.get("not_exhaustive_category_ids") or ()
+        return tuple(sorted({self.categories[k] for k in named if k in self.categories}))
 
     def _leave_out(self, record: _Record) -> None:
         """An image of whose objects none could be read would pass for a background."""

@@ -71,7 +71,10 @@ def write(dataset: Dataset, folder: Path, report: Report, task: Task) -> None:
 
 def _image(sample: Sample, image_id: int) -> bytes:
     w, h = sample.size
-    return orjson.dumps({"id": image_id, "file_name": sample.image.name, "width": w, "height": h})
+    record = {"id": image_id, "file_name": sample.image.name, "width": w, "height": h}
+    if sample.not_exhaustive:  # the name that LVIS gave it
+        record["not_exhaustive_category_ids"] = list(map(category_id, sample.not_exhaustive))
+    return orjson.dumps(record)
 
 
 class _Batch(NamedTuple):

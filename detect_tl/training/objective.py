@@ -1,0 +1,93 @@
+"""Ultralytics' loss, where labels do not say everything.
+
+Its criteria are changed in place, part by part (YOLO26 has two): they stay what their trainer and
+their checkpoint know them to be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from detect_tl.training.coverage import Coverages, coverage_of
+
+Preds = dict[str, Any]
+Batch = dict[str, Any]
+Loss = tuple[Tensor, dict[str, Tensor]]
+Lesson = Callable[[Any, Preds, Batch], Tensor]
+"""What is learned beyond the labels: to a part, its answers and a batch, a loss as Ultralytics has
+it, of the same parts."""
+
+_NEVER = -20.0  # a logit that is as good as no
+
+
+def extend(criterion: Any, coverages: Coverages, lesson: Lesson | None = None) -> Any:
+    """Make a criterion leave out what labels leave open, and learn from `lesson` too."""
+    for part in parts_of(criterion):
+        part.loss = _Extended(part, coverages, lesson)
+    return criterion
+
+
+def parts_of(criterion: Any) -> Iterator[Any]:
+    """The losses that a criterion is made of: one, or those of the two heads of YOLO26."""
+    parts = [getattr(criterion, name, None) for name in ("one2many", "one2one")]
+    yield from [part for part in parts if part is not None] or [criterion]
+
+
+class _Extended:
+    """The loss of one part. Called as Ultralytics calls it, with answers and a batch."""
+
+    def __init__(self, part: Any, coverages: Coverages, lesson: Lesson | None) -> None:
+        self._part = part
+        self._coverages = coverages
+        self._lesson = lesson
+        self._plain: Callable[[Preds, Batch], Loss] = part.loss
+        self._bce: Callable[[Tensor, Tensor], Tensor] = part.bce
+        self._open = torch.zeros(0)
+        self._outlined = torch.ones(0)
+        part.bce = self._class_loss
+        if hasattr(part, "bcedice_loss"):
+            self._outlines = part.calculate_segmentation_loss
+            self._semantic = part.bcedice_loss
+            part.calculate_segmentation_loss = self._outline_loss
+            part.bcedice_loss = self._semantic_loss
+
+    def __call__(self, preds: Preds, batch: Batch) -> Loss:
+        scores = preds["scores"]
+        found = [coverage_of(file, self._coverages) for file in batch["im_file"]]
+        # (N, C) classes that are open; (N,) pictures whose objects all have outlines
+        self._open = torch.zeros((len(found), scores.shape[1]), dtype=torch.bool)
+        for row, coverage in enumerate(found):
+            self._open[row, list(coverage.open)] = True
+        self._open = self._open.to(scores.device)
+        self._outlined = torch.tensor([c.outlined for c in found], device=scores.device)
+        loss, items = self._plain(preds, batch)
+        if self._lesson is not None:
+            loss = loss + self._lesson(self._part, preds, batch)
+        return loss, items
+
+    def _class_loss(self, answers: Tensor, targets: Tensor) -> Tensor:
+        """(N, anchors, C). Where nobody looked for a class, only what was found of it counts."""
+        loss = self._bce(answers, targets)
+        return loss.masked_fill(self._open[:, None] & (targets == 0), 0.0)
+
+    def _outline_loss(self, foreground: Tensor, *rest: Any) -> Any:
+        """foreground: (N, anchors)."""
+        known = foreground & self._outlined[:, None]
+        if not known.any():
+            _, _, _, _, prototypes, coefficients, _ = rest
+            return (prototypes * 0).sum() + (coefficients * 0).sum()  # stays in the graph
+        return self._outlines(known, *rest)
+
+    def _semantic_loss(self, answers: Tensor, targets: Tensor) -> Any:
+        """(N, C, H, W), targets of another size than answers."""
+        rows = self._outlined
+        if not rows.any():
+            return (answers * 0).sum()
+        targets = functional.interpolate(targets, answers.shape[2:], mode="nearest")
+        unknown = self._open[:, :, None, None] & (targets == 0)
+        return self._semantic(answers.masked_fill(unknown, _NEVER)[rows], targets[rows])
