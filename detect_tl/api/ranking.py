@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from detect_tl.core.dataset import Dataset, Sample
     from detect_tl.evaluation.ranking import Candidate, Depth, Ranking
     from detect_tl.models.checkpoint import Checkpoint
-    from detect_tl.training.imprint import Picture
+    from detect_tl.training.pictures import Picture
     from detect_tl.training.probing import Look, Points
 
 RANDOM = "random"

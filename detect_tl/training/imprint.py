@@ -19,8 +19,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from detect_tl.training.pictures import Picture, read_picture
+
 _BRANCHES = ("cv3", "one2one_cv3")
-_GREY = 114  # what surrounds a picture that is no square, as in Ultralytics' training
 # A level sees objects best whose side is about so many of its cells.
 _CELLS = 6.0
 _SHRINKAGE = 0.1
@@ -189,28 +190,6 @@ def _watch(conv: nn.Module, stack: ExitStack) -> Callable[[], Tensor]:
     handle = conv.register_forward_pre_hook(keep)
     stack.callback(handle.remove)
     return lambda: held[0]
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """pixels: (1, 3, S, S), 0 to 1. boxes: (N, 4) xyxy in pixels. labels: (N,) classes."""
-
-    pixels: Tensor
-    boxes: NDArray[np.float64]
-    labels: NDArray[np.int64]
-
-
-def read_picture(dataset: Any, index: int, imgsz: int) -> Picture:
-    image = dataset.load_image(index)[0]
-    height, width = image.shape[:2]
-    canvas = np.full((imgsz, imgsz, 3), _GREY, dtype=np.uint8)
-    canvas[:height, :width] = image
-    label = dataset.labels[index]
-    centre, size = label["bboxes"][:, :2], label["bboxes"][:, 2:]
-    boxes = np.concatenate([centre - size / 2, centre + size / 2], axis=1)
-    pixels = torch.from_numpy(canvas[..., ::-1].transpose(2, 0, 1).copy())
-    labels = label["cls"].reshape(-1).astype(np.int64)
-    return Picture(pixels[None].float() / 255, boxes * np.tile([width, height], 2), labels)
 
 
 class _Level:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from detect_tl.core.dataset import Sample
 from detect_tl.core.images import Image, read_image
 from detect_tl.formats.detect import read_dataset
+
+_GREY = 114  # what surrounds a picture that is no square, as in Ultralytics' training
 
 
 class Pictures:
@@ -55,3 +61,26 @@ def _labels(sample: Sample) -> dict[str, Any]:
         "cls": np.array([[item.category] for item in items], np.float64).reshape(-1, 1),
         "bboxes": np.concatenate([(low + high) / 2, high - low], axis=1),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """pixels: (1, 3, S, S), 0 to 1. boxes: (N, 4) xyxy in pixels. labels: (N,) classes."""
+
+    pixels: Tensor
+    boxes: NDArray[np.float64]
+    labels: NDArray[np.int64]
+
+
+def read_picture(dataset: Any, index: int, imgsz: int) -> Picture:
+    """One of a data set of Ultralytics, or of `Pictures`, on a square canvas of that side."""
+    image = dataset.load_image(index)[0]
+    height, width = image.shape[:2]
+    canvas = np.full((imgsz, imgsz, 3), _GREY, dtype=np.uint8)
+    canvas[:height, :width] = image
+    label = dataset.labels[index]
+    centre, size = label["bboxes"][:, :2], label["bboxes"][:, 2:]
+    boxes = np.concatenate([centre - size / 2, centre + size / 2], axis=1)
+    pixels = torch.from_numpy(canvas[..., ::-1].transpose(2, 0, 1).copy())
+    labels = label["cls"].reshape(-1).astype(np.int64)
+    return Picture(pixels[None].float() / 255, boxes * np.tile([width, height], 2), labels)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from detect_tl.models.cut import cut_before
-from detect_tl.training.imprint import TO_USE, Picture, imprint_from, read_picture
-from detect_tl.training.pictures import Pictures
+from detect_tl.training.imprint import TO_USE, imprint_from
+from detect_tl.training.pictures import Picture, Pictures, read_picture
 from detect_tl.transfer.freeze import FreezeSpec, frozen_layers
 
 Floats = NDArray[np.float32]

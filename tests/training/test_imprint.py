@@ -15,8 +15,8 @@ from detect_tl.training.imprint import (
     _level_for,
     imprint,
     imprint_from,
-    read_picture,
 )
+from detect_tl.training.pictures import read_picture
 
 SIDE = 128
 COLOURS = {0: (20, 20, 230), 1: (230, 20, 20)}

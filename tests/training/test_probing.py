@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from detect_tl.models.cut import cut_before, run_front
-from detect_tl.training.imprint import read_picture
+from detect_tl.training.pictures import read_picture
 from detect_tl.training.probing import answers_by_imprinting, choose_points, look
 from detect_tl.transfer.freeze import LayerRanges
 from tests.training.test_imprint import SIDE, Pictures, model_of
