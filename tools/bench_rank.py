@@ -1,11 +1,13 @@
 """Whether `weights rank` puts checkpoints in the order in which training leaves them.
 
-    python tools/bench_rank.py --work DIR DATA DATA DATA DATA [--minutes M]
+    python tools/bench_rank.py [DATA DATA DATA …] [--work DIR] [--minutes M] [--json]
 
-Every DATA is a dataset folder with its own val split. Candidates are yolo11n, yolov8n, the starter,
-random numbers, and yolo11n as it was fine-tuned on the next two of the other data sets (in the
-order in which they are named, round and round). Each is trained on up to --images pictures of each
-data set, and that is what the ranking, made on the same pictures before, is compared with.
+Every DATA is annotations with splits, or a dataset folder; without any, BCCD, the blood cells of
+Roboflow, number plates and balloons of the folder that DETECT_TL_SHARED names. Candidates are
+yolo11n, yolov8n, the starter, random numbers, and yolo11n as it was fine-tuned on the next two of
+the other data sets (in the order in which they are named, round and round). Each is trained on up
+to --images pictures of each data set, and that is what the ranking, made on the same pictures
+before, is compared with.
 
 Told for each data set: Spearman's and Kendall's rank correlation and Kendall's weighted one (the
 top counts more), of the score and, beside it, of what else is known of candidates; the same without
@@ -34,6 +36,7 @@ from tools.bench_transfer import few
 
 TUNED_FROM = "yolo11n"
 OTHERS = 2
+DATA = ("voc_bccd/BCCD", "coco_rf_rbc", "createml_anpr", "via_balloon")
 
 
 @dataclass(frozen=True)
@@ -113,11 +116,13 @@ class Bench:
 
     def prepared(self, name: str) -> Path:
         """The data set, with no more training pictures than were asked for."""
+        from detect_tl.curate.convert import convert
+
         folder = self.work / "data" / name
         if not folder.exists():
             scratch = folder.with_name(f".{name}")
             shutil.rmtree(scratch, ignore_errors=True)
-            shutil.copytree(self.folders[name], scratch)
+            convert(self.folders[name], scratch, task="detect")
             for split, most in (("train", self.options.images), ("val", self.options.val)):
                 pictures = len(list((scratch / "images" / split).iterdir()))
                 few(scratch, min(pictures, most), 0, split)
@@ -226,8 +231,8 @@ def _train(job: dict[str, Any]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("data", type=Path, nargs="+", help="dataset folders")
-    parser.add_argument("--work", type=Path, required=True, help="folder that keeps what is done")
+    parser.add_argument("data", type=Path, nargs="*")
+    parser.add_argument("--work", type=Path, help="folder that keeps what is done")
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no run after so many")
     parser.add_argument("--images", type=int, default=40, help="for training, of each data set")
     parser.add_argument("--val", type=int, default=24, help="for validation, of each data set")
@@ -236,8 +241,17 @@ def main() -> None:
     parser.add_argument("--imgsz", type=int, default=256)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    options.work.mkdir(parents=True, exist_ok=True)
-    bench = Bench(options)
+    shared = Path(os.environ.get("DETECT_TL_SHARED") or ".", "data")
+    options.data = options.data or [shared / name for name in DATA]
+    with tempfile.TemporaryDirectory(prefix="bench-rank-") as scratch:
+        options.work = options.work or Path(scratch)
+        options.work.mkdir(parents=True, exist_ok=True)
+        carry_out(Bench(options))
+
+
+def carry_out(bench: Bench) -> None:
+    """Train what is missing, as long as there is time, and tell what came of it."""
+    options = bench.options
     done = bench.runs()
     missing = [each for each in bench.wanted() if each not in done]
     import detect_tl.training.run  # noqa: F401  # so that no run pays for it
