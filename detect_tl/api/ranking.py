@@ -25,7 +25,7 @@ RANDOM = "random"
 """The name of a control: yolo11n with random numbers."""
 
 DEPTHS = ("neck", "backbone", "5")
-IMAGES = 48
+IMAGES = 32
 
 # Directions of features that are probed: more of them cost time, and say no more.
 _COMPONENTS = 128
