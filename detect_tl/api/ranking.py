@@ -119,10 +119,9 @@ class _Data:
         from detect_tl.evaluation.ranking import Candidate
         from detect_tl.training.oneshot import torch_device, transferred_model
         from detect_tl.training.probing import look
-        from detect_tl.transfer.freeze import frozen_layers
 
         began = time.perf_counter()
-        counts = {depth: len(frozen_layers(depth, source.yaml).layers) for depth in depths}
+        counts = {depth: _count_frozen(depth, source) for depth in depths}
         model, plan = transferred_model(source, self.names, task=source.task, seed=seed)
         seen = look(model, self.pictures, self.points, list(counts), torch_device(device))
         score = self._score(model, seen, plan.new_classes())
@@ -199,12 +198,26 @@ class _Data:
         wanted = (points.label[:, None] == kinds).astype(np.float64)
         named = kinds[ridge_probe(features, wanted, points.picture).argmax(axis=1)]
         chance = 1 / len(kinds)
-        right = (balanced_accuracy(points.label, named) - chance) / (1 - chance)
+        above = balanced_accuracy(points.label, named) - chance
+        right = above / (1 - chance) if len(kinds) > 1 else 0.0
         objects = points.label >= 0
         sides = points.sides[objects]
         boxes = ridge_probe(features[objects], sides, points.picture[objects])
         evidence = logme(features, wanted - wanted.mean(axis=0))
         return Depth(name, frozen, max(right, 0.0), explained(sides, boxes), evidence)
+
+
+def _count_frozen(depth: str, source: Checkpoint) -> int:
+    """How many layers a depth means in a model; raise UsageError where it is none."""
+    from detect_tl.transfer.freeze import frozen_layers
+
+    count = len(frozen_layers(depth, source.yaml).layers)
+    if not count:
+        raise UsageError(
+            f"at depth {depth} nothing is frozen, so there are no features to look at",
+            hint="For example --depths neck,backbone,5.",
+        )
+    return count
 
 
 def _drawn(dataset: Dataset, images: int, seed: int) -> list[Sample]:

@@ -64,6 +64,7 @@ def test_what_cannot_be_ranked_is_refused(
     refused(run("weights", "rank", data, "random", "--imgsz", "100"), 2, "imgsz")
     refused(run("weights", "rank", data, "random", "--images", "1"), 2, "--images")
     refused(run("weights", "rank", data, "random", "--depths", "nek"), 2, "nek")
+    refused(run("weights", "rank", data, "random", "--depths", "none"), 2, "nothing is frozen")
 
 
 def test_weights_that_nobody_named_are_left_out_with_a_reason(
