@@ -72,3 +72,15 @@ def test_a_run_without_training_is_used_like_any_other(
     found = run("predict", out, shapes / "images/val", "--out", tmp_path / "seen")  # by its export
     assert found.exit_code == 0, found.output
     assert (out / "best.onnx").is_file()
+
+
+@pytest.mark.slow
+def test_nine_photos_of_fruits_are_enough(run: Run, shared: Path, tmp_path: Path) -> None:
+    """Dates, figs and hazelnuts on plain ground, none of which COCO knows."""
+    weights = shared / "weights" / "yolo11n.pt"
+    settings = ("--imgsz", "320", "--split", "0.5,0.5", "--device", "cpu", "--json")
+    data, out = shared / "data" / "labelme_fruitnuts", tmp_path / "now"
+    done = run("oneshot", data, "--weights", weights, "--out", out, *settings)
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)["evaluation"]
+    assert said["box"]["mAP50"] > 0.8
