@@ -37,8 +37,8 @@ class Rule:
     background: cells of a picture and level that stand for what is no object; None: all of them,
     and with them those inside of a box that are beside its middle.
     most_logit: a row is not surer of the middle of its class than this, above its prior.
-    silent: whether a row that is not computed at a level, while it is at another, answers nowhere;
-    otherwise it stays as it was.
+    silent: whether a row that is not computed at a level answers nowhere there; otherwise it stays
+    as it was.
     """
 
     enough: int = 40
@@ -124,7 +124,7 @@ def imprint(
     for conv, _, level in levels:
         level.write(conv)
     if rule.silent:
-        _silence([(conv, level.written) for conv, _, level in levels])
+        _silence([(conv, level.written) for conv, _, level in levels], classes)
     return seen
 
 
@@ -151,18 +151,17 @@ def imprint_from(
             level.look(answer, picture)
         level.write(conv)
     if rule.silent:
-        _silence([(c, level.written) for c, level in zip(convs, levels, strict=True)])
+        _silence([(c, level.written) for c, level in zip(convs, levels, strict=True)], classes)
 
 
-def _silence(levels: Sequence[tuple[Any, frozenset[int]]]) -> None:
-    """Let no level answer for a class that only others know: what it would say is random.
+def _silence(levels: Sequence[tuple[Any, frozenset[int]]], classes: Sequence[int]) -> None:
+    """Let no level answer for a class whose row was not computed there: it would be random.
 
     levels: the last convolution of each, and the classes whose rows were computed there.
     """
-    known = frozenset().union(*(written for _, written in levels))
     with torch.no_grad():
         for conv, written in levels:
-            for label in known - written:
+            for label in set(classes) - written:
                 conv.weight[label] = 0
                 conv.bias[label] = _SILENT
 

@@ -46,6 +46,8 @@ def imprint_run(
             settings = {"imgsz": config.imgsz, "device": device, "seed": config.seed}
             seen = imprint(model.to(device), pictures, new, **settings, rule=TO_USE)
         plan = plan.imprinted({names[label]: count for label, count in seen.items()})
+        for label in (label for label, count in seen.items() if not count):
+            progress.say(f"no training picture shows {names[label]}, so it is never detected")
     for line in plan.summary():
         progress.say(line)
     write_json(run.transfer, plan.as_json())

@@ -114,6 +114,16 @@ def test_a_row_to_be_used_needs_a_single_object_and_is_silent_elsewhere() -> Non
         assert level[-1].weight[2].any()
 
 
+def test_a_class_that_is_nowhere_to_be_seen_is_silent() -> None:
+    model, cpu = model_of("yolo26n"), torch.device("cpu")
+    seen = imprint(model, Pictures(2, (0,)), [0, 1], imgsz=SIDE, device=cpu, seed=0, rule=TO_USE)
+    assert seen == {0: 2, 1: 0}
+    for branch in (model.model[-1].cv3, model.model[-1].one2one_cv3):
+        for level in branch:
+            assert not level[-1].weight[1].any()
+            assert level[-1].bias[1] == -11
+
+
 def test_answers_that_are_there_give_the_same_rows() -> None:
     """Whether a model is asked anew, or what it answered was kept."""
     model, other, dataset = model_of("yolov8n"), model_of("yolov8n"), Pictures(4)
