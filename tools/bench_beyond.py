@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from detect_tl import api
+from detect_tl.formats.detect import read_dataset
 
 Figures = Mapping[str, float]
 
@@ -88,10 +89,9 @@ def together(arguments: argparse.Namespace, book: Book, seed: int) -> dict[str, 
         measured = {}
         for data in arguments.data:
             renamed = Path(scratch) / data.name
-            names = api.stats(data).classes if same else {}
-            mine = {old: new for old, new in (same or {}).items() if old in names}
+            mine = _of(same, [data])
             if mine:
-                api.repair(data, renamed, unite_classes=mine)
+                api.repair(data, renamed, unite_classes=mine, link="hard")
             measured[data.name] = (renamed if mine else data, "val")
         return {
             " + ".join(d.name for d in part): book.of(
@@ -104,7 +104,7 @@ def together(arguments: argparse.Namespace, book: Book, seed: int) -> dict[str, 
 
 def _of(same: Mapping[str, str] | None, part: Sequence[Path]) -> dict[str, str] | None:
     """The renamings that are about classes of these data sets."""
-    known = {name for data in part for name in api.stats(data).classes}
+    known = {name for data in part for name in read_dataset(data).dataset.names}
     return {old: new for old, new in (same or {}).items() if old in known} or None
 
 
