@@ -19,7 +19,9 @@ from tests.training.test_run import config
 
 @pytest.mark.slow
 def test_kept_classes_are_measured_before_and_after_and_replayed(
-    shapes: Path, small_checkpoint: Path, tmp_path: Path
+    shapes: Path,  # noqa: F811
+    small_checkpoint: Path,  # noqa: F811
+    tmp_path: Path,
 ) -> None:
     old = shutil.copytree(shapes, tmp_path / "old")
     text = (old / "data.yaml").read_text()
