@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from detect_tl.api.evaluation import EvalResult, evaluate
 from detect_tl.api.evidence import MISTAKES
 from detect_tl.api.pages import PICTURES, REPORT, write_pages
+from detect_tl.api.retention import Retention, measure_retention
 from detect_tl.core.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -24,7 +25,10 @@ Data: TypeAlias = str | Path | Sequence[str | Path]
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
-    """A finished run: where it is, and how good its best checkpoint is on the val split."""
+    """A finished run: where it is, and how good its best checkpoint is on the val split.
+
+    retention: what it still knows of classes that it was to keep, where that was measured.
+    """
 
     run: Path
     best: Path
@@ -35,6 +39,7 @@ class TrainResult:
     epochs: int
     seconds: float
     evaluation: EvalResult
+    retention: Retention | None = None
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -47,6 +52,7 @@ class TrainResult:
             "epochs": self.epochs,
             "seconds": round(self.seconds, 1),
             "evaluation": self.evaluation.as_json(),
+            "retention": self.retention.as_json() if self.retention else None,
         }
 
 
@@ -127,6 +133,9 @@ def _finish(trained: Trained, device: str, progress: Progress) -> TrainResult:
     if evaluation.analysis is not None:
         write_json(run.thresholds, evaluation.analysis.thresholds())
     report = write_pages(run, pictures=evaluation.pictures)
+    retention = measure_retention(run, progress)
+    if retention is not None:
+        write_json(run.retention, retention.as_json())
     return TrainResult(
         run=run.path,
         best=run.best,
@@ -137,4 +146,5 @@ def _finish(trained: Trained, device: str, progress: Progress) -> TrainResult:
         epochs=trained.epochs,
         seconds=trained.seconds,
         evaluation=evaluation,
+        retention=retention,
     )

@@ -15,6 +15,7 @@ from detect_tl.cli.errors import resumable
 from detect_tl.cli.options import PATH, Command, verb
 from detect_tl.cli.output import Output, Piece, Table, pass_output
 from detect_tl.cli.params import COLUMNS, LAYERS, NEW_NAMES, SPLIT, CommaList
+from detect_tl.core.words import counted
 from detect_tl.training.config import TrainConfig
 
 
@@ -55,6 +56,12 @@ def describe(result: TrainResult) -> Iterator[Piece]:
     metrics = result.evaluation.metrics
     header = metrics.table_header()
     yield Table(header, metrics.table_rows(), right=header[1:])
+    if result.retention is not None:
+        kept = result.retention
+        yield (
+            f"{counted(len(kept.classes), 'kept class', 'kept classes')} on {kept.data.name}:"
+            f" mAP50-95 {kept.before:.3f} before, {kept.after:.3f} now"
+        )
     yield _taken(result)
     yield f"best checkpoint: {result.best}"
     yield f"report: {result.report}"
@@ -78,6 +85,7 @@ _METAVARS = {
     "kin": "FILE",
     "keep_classes": "all|NAMES",
     "replay": "DATA",
+    "yardstick": "DATA",
     "teacher": "NAME|FILE",
 }
 

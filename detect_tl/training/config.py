@@ -66,6 +66,10 @@ class TrainConfig(BaseModel):
         description="labelled pictures of the kept classes, trained on beside the new ones: as many"
         " as the mean of both numbers",
     )
+    yardstick: Path | None = Field(
+        None,
+        description="labelled pictures on which the kept classes are measured, before and after",
+    )
     teacher: str | None = Field(
         None,
         description="name of weights, or a checkpoint file or run: what it answers to the pictures"
@@ -168,6 +172,16 @@ class TrainConfig(BaseModel):
         first, *others = data
         return {**values, "data": first, "also": (*others, *(values.get("also") or ()))}
 
+    @model_validator(mode="after")
+    def _refuse_idle(self) -> TrainConfig:
+        """Refuse what would have no effect."""
+        if not self.keep_classes and (self.replay or self.yardstick):
+            name = "replay" if self.replay else "yardstick"
+            raise ValueError(f"{name} is about classes that are kept: name them with keep_classes")
+        if self.teach != 1.0 and not (self.keep_classes or self.teacher):
+            raise ValueError("teach weighs what a teacher says: there is none")
+        return self
+
     @property
     def reading(self) -> ReadOptions:
         """How `data` is read where it is raw annotations."""
@@ -186,6 +200,9 @@ def _explain(error: ValidationError, known: list[str]) -> str:
     lines = []
     for item in error.errors():
         name = str(item["loc"][0]) if item["loc"] else "configuration"
+        if not item["loc"]:
+            lines.append(str(item["ctx"]["error"]))
+            continue
         if item["type"] == "extra_forbidden":
             lines.append(f"unknown setting {name!r} ({did_you_mean(name, known)})")
         else:

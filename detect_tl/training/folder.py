@@ -64,6 +64,11 @@ class RunFolder:
         return self.path / "thresholds.json"
 
     @property
+    def retention(self) -> Path:
+        """Average precision of kept classes before and after, where there was a yardstick."""
+        return self.path / "retention.json"
+
+    @property
     def cost(self) -> Path:
         """Seconds and bytes of memory that training took; of a resumed run, since it was."""
         return self.path / "cost.json"

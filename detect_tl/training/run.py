@@ -88,6 +88,7 @@ def train(config: TrainConfig, progress: Progress | None = None) -> TrainResult:
                 "data": config.data.resolve(),
                 "also": tuple(path.resolve() for path in config.also),
                 "replay": config.replay and config.replay.resolve(),
+                "yardstick": config.yardstick and config.yardstick.resolve(),
                 "weights": str(located.path),
                 "augment": resolved_name(config.augment),
                 "kin": config.kin and config.kin.resolve(),
