@@ -52,6 +52,10 @@ def weights_rank(
     every depth that could be frozen, a linear probe of the features there says how well they tell
     objects from each other and from what is none, and where their edges are.
 
+    It is a hint: over four data sets with six candidates each, Spearman's correlation of the score
+    with the mAP50-95 after three epochs was .69 on average, .45 without the control, from 0 to 1 by
+    data set; that of the probe of edges at the backbone .87 and .78 (`tools/bench_rank.py`).
+
     weights: names, run folders or .pt files, and "random" for a control; all that are on this
     machine, and the control, when empty. depths: as for `--freeze`.
 
