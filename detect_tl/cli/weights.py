@@ -139,7 +139,7 @@ def rank_command(console: Output, data: Path, weights: tuple[str, ...], **settin
     machine when none are named. Each looks once at some training images. Its score is the mAP50-95
     of its own boxes after classes were imprinted from half of these images, on the other half. For
     every depth, a linear probe of the features there tells how well they name objects and find
-    their edges, 0 to 1. It is a hint: it tells good weights from bad ones, not the best of the good.
+    their edges, 0 to 1. It is a hint: it tells good weights from bad, not the best of the good.
     """
     result = api.weights_rank(data, weights, progress=console.progress, **settings)
     for name, reason in result.left_out.items():
