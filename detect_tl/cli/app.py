@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, str] = {
     "train": "Train a detector from annotations.",
     "resume": "Continue a run that was interrupted.",
     "rerun": "Repeat a run, and say whether the result is the same.",
+    "adapt": "Fit a model to pictures of another camera, without labels.",
     "benefit": "Measure what transfer gains over training from scratch.",
     "eval": "Measure how good a model is, how sure that is, and where it fails.",
     "compare": "Say which of several models is better.",

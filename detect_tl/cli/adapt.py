@@ -1,0 +1,142 @@
+"""`detect-tl adapt`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from detect_tl import api
+from detect_tl.api.adapting import EPOCHS, FREEZE, LR, ROUNDS, AdaptResult
+from detect_tl.cli.options import PATH, device_option, seed_option, trust_option, verb
+from detect_tl.cli.output import Output, Piece, Table, pass_output
+from detect_tl.cli.params import LAYERS
+from detect_tl.core.errors import GateError
+
+if TYPE_CHECKING:
+    from detect_tl.api.adaptation.trying import Tried
+
+
+@verb(
+    "adapt",
+    """
+    detect-tl adapt runs/mine --images new-camera
+    detect-tl adapt runs/mine --images new-camera --data new-camera-labelled --out runs/new-camera
+    detect-tl adapt yolo11n --images new-camera --rounds 0 --plan
+    """,
+)
+@click.argument("model")
+@click.option(
+    "--images", type=PATH, required=True, metavar="DIR", help="Pictures of the new camera."
+)
+@click.option(
+    "--data",
+    type=PATH,
+    help="Labelled pictures of the new camera: the model that is best on them is kept."
+    "  [default: none, it is judged without]",
+)
+@click.option(
+    "--split",
+    type=click.Choice(["train", "val", "test", "all"]),
+    help="Part of --data.  [default: val, or the only one]",
+)
+@click.option("--out", type=PATH, help="New run folder.  [default: that of the model -adapted]")
+@click.option(
+    "--rounds",
+    type=click.IntRange(min=0),
+    default=ROUNDS,
+    show_default=True,
+    help="Of self-training; 0: only the statistics of BatchNorm.",
+)
+@click.option(
+    "--epochs", type=click.IntRange(min=1), default=EPOCHS, show_default=True, help="Of a round."
+)
+@click.option(
+    "--lr",
+    type=click.FloatRange(min=0, min_open=True),
+    default=LR,
+    show_default=True,
+    help="Base learning rate of a round.",
+)
+@click.option(
+    "--batch",
+    type=click.IntRange(min=1),
+    help="Pictures per step.  [default: 16, fewer for few pictures]",
+)
+@click.option(
+    "--freeze",
+    type=LAYERS,
+    default=FREEZE,
+    show_default=True,
+    metavar="backbone|neck|none|N",
+    help="What does not train in a round.",
+)
+@click.option(
+    "--imgsz", type=click.IntRange(min=32), help="Side in pixels.  [default: the model's own]"
+)
+@seed_option
+@click.option("--plan", is_flag=True, help="Only say what would be done.")
+@device_option
+@trust_option
+@pass_output
+def command(console: Output, model: str, images: Path, *, plan: bool, **settings: Any) -> None:
+    """Fit a model to pictures of another camera, without labels for them.
+
+    MODEL is a run folder, a .pt file or the name of weights; it is not touched. First the
+    statistics of BatchNorm are estimated anew, then a teacher labels what it is sure of for a
+    student to learn. With --data the best of all on these labels is kept. Without, a change is
+    kept only where the model surely agrees more with itself, between pictures and their mirror
+    images. The run folder of --out says all of it in adaptation.json; the exit code is 1 where the
+    model stays as it was. An interrupted adaptation goes on when the command is repeated.
+    """
+    if plan:
+        out = settings.pop("out")
+        del out
+        found = api.adapt_plan(model, images, progress=console.progress, **settings)
+        console.show(found, lambda each: each.summary())
+        return
+    result = api.adapt(model, images, progress=console.progress, **settings)
+    console.show(result, _describe)
+    if not result.adapted:
+        raise GateError(
+            f"the model stays as it was: {result.why}",
+            hint=f"{result.run} holds it unchanged. Labels for some pictures (--data) would tell"
+            " more."
+            if result.plan.data is None
+            else f"{result.run} holds it unchanged.",
+        )
+
+
+def _describe(result: AdaptResult) -> Iterator[Piece]:
+    labelled = result.plan.data is not None
+    scores = ("mAP50-95", "difference") if labelled else ()
+    numbers = (*scores, "agreement", "found per picture", "objects per picture")
+    yield Table(
+        ("model", *numbers, "without labels"), [_row(t) for t in result.tried], right=numbers
+    )
+    yield f"judged by {result.plan.judge}"
+    yield f"chosen: {result.chosen.name}: {result.why}"
+    yield f"run: {result.run}"
+
+
+def _row(tried: Tried) -> tuple[str, ...]:
+    values = tried.agreement.as_json()
+    judgement = tried.judgement
+    cells = [
+        f"{values['agreement']:.3f}",
+        f"{values['found_per_image']:.2f}",
+        f"{values['objects_per_image']:.2f}",
+        "" if judgement is None else "better" if judgement.better else judgement.reason,
+    ]
+    if tried.evaluation is not None:
+        points = tried.difference.points if tried.difference else None
+        cells[:0] = [f"{tried.score or 0.0:.3f}", "" if points is None else _signed(points)]
+    return tried.name, *cells
+
+
+def _signed(points: Any) -> str:
+    if points.low is None:
+        return f"{points.value:+.3f}"
+    return f"{points.value:+.3f} ({points.low:+.3f} to {points.high:+.3f})"
