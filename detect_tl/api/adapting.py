@@ -130,7 +130,7 @@ def adapt(
     refuse_existing(target)
     for line in plan.summary():
         show.say(line)
-    trial = Trial(plan, _work_folder(target, plan), show)
+    trial = Trial(plan, _work_folder(target, plan, show), show)
     tried = trial.run()
     chosen = trial.best()
     seconds = time.perf_counter() - began
@@ -152,7 +152,7 @@ def _beside(plan: AdaptPlan) -> Path:
     return unused_folder(Path("runs") / f"{plan.source.path.stem}-adapted")
 
 
-def _work_folder(out: Path, plan: AdaptPlan) -> Path:
+def _work_folder(out: Path, plan: AdaptPlan, progress: Progress) -> Path:
     """The folder to work in: a new one, or that of the same adaptation when it was interrupted."""
     from detect_tl.core.files import atomic_folder, read_json, write_json
     from detect_tl.training.run import check_device
@@ -162,6 +162,7 @@ def _work_folder(out: Path, plan: AdaptPlan) -> Path:
     if not folder.exists():
         with atomic_folder(folder) as scratch:
             write_json(scratch / SETTINGS, wanted)
+        progress.say(f"until all is done, steps are kept in {folder}: repeat the command to go on")
     elif read_json(folder / SETTINGS) != wanted:
         raise UsageError(
             f"{folder} belongs to an unfinished adaptation of other pictures or settings",

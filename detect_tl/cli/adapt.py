@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from detect_tl import api
-from detect_tl.api.adapting import EPOCHS, FREEZE, LR, ROUNDS, AdaptResult
+from detect_tl.api.adapting import (
+    EPOCHS,
+    FREEZE,
+    LR,
+    ROUNDS,
+    AdaptResult,
+)
 from detect_tl.cli.options import PATH, device_option, seed_option, trust_option, verb
 from detect_tl.cli.output import Output, Piece, Table, pass_output
 from detect_tl.cli.params import LAYERS
@@ -17,6 +23,7 @@ from detect_tl.core.errors import GateError
 
 if TYPE_CHECKING:
     from detect_tl.api.adaptation.trying import Tried
+    from detect_tl.evaluation.bootstrap import Interval
 
 
 @verb(
@@ -92,43 +99,41 @@ def command(console: Output, model: str, images: Path, *, plan: bool, **settings
     model stays as it was. An interrupted adaptation goes on when the command is repeated.
     """
     if plan:
-        out = settings.pop("out")
-        del out
+        settings.pop("out")
         found = api.adapt_plan(model, images, progress=console.progress, **settings)
         console.show(found, lambda each: each.summary())
         return
     result = api.adapt(model, images, progress=console.progress, **settings)
     console.show(result, _describe)
     if not result.adapted:
+        more = "" if result.plan.data else " Labels for some pictures (--data) would tell more."
         raise GateError(
             f"the model stays as it was: {result.why}",
-            hint=f"{result.run} holds it unchanged. Labels for some pictures (--data) would tell"
-            " more."
-            if result.plan.data is None
-            else f"{result.run} holds it unchanged.",
+            hint=f"{result.run} holds it unchanged.{more}",
         )
 
 
 def _describe(result: AdaptResult) -> Iterator[Piece]:
     labelled = result.plan.data is not None
     scores = ("mAP50-95", "difference") if labelled else ()
-    numbers = (*scores, "agreement", "found per picture", "objects per picture")
-    yield Table(
-        ("model", *numbers, "without labels"), [_row(t) for t in result.tried], right=numbers
-    )
+    numbers = (*scores, "agreement", "found again", "objects")
+    rows = [_row(tried) for tried in result.tried]
+    yield Table(("model", *numbers), rows, right=numbers)
+    for tried in result.tried:
+        if tried.judgement is not None:
+            yield f"{tried.name}, without labels: {tried.judgement.reason}"
     yield f"judged by {result.plan.judge}"
-    yield f"chosen: {result.chosen.name}: {result.why}"
+    yield f"chosen: {result.chosen.name} ({result.why})"
     yield f"run: {result.run}"
 
 
 def _row(tried: Tried) -> tuple[str, ...]:
+    """Evidence and objects are those of a picture."""
     values = tried.agreement.as_json()
-    judgement = tried.judgement
     cells = [
         f"{values['agreement']:.3f}",
         f"{values['found_per_image']:.2f}",
         f"{values['objects_per_image']:.2f}",
-        "" if judgement is None else "better" if judgement.better else judgement.reason,
     ]
     if tried.evaluation is not None:
         points = tried.difference.points if tried.difference else None
@@ -136,7 +141,7 @@ def _row(tried: Tried) -> tuple[str, ...]:
     return tried.name, *cells
 
 
-def _signed(points: Any) -> str:
+def _signed(points: Interval) -> str:
     if points.low is None:
         return f"{points.value:+.3f}"
     return f"{points.value:+.3f} ({points.low:+.3f} to {points.high:+.3f})"

@@ -32,12 +32,9 @@ def write_pseudo_labels(
 
     root: folder of the pictures. told: which model, and how it was asked: with the number of
     objects of each class it stands in provenance.json, as `taught`. A few pictures with objects
-    become the val split. Raises what `write_folder` raises.
+    become the val split; there must be two pictures at least. Raises what `write_folder` raises.
     """
-    told_apart = [k for k, (_, _, found) in enumerate(labelled) if found]
-    shown = set(told_apart[:: max(len(told_apart) // _LOOKED_AT, 1)][:_LOOKED_AT])
-    if len(shown) == len(labelled):
-        shown.clear()
+    shown = _some_to_look_at([bool(found) for _, _, found in labelled])
     samples = tuple(
         Sample(image, size, tuple(found), "val" if place in shown else "train")
         for place, (image, size, found) in enumerate(labelled)
@@ -53,3 +50,12 @@ def write_pseudo_labels(
         {"source": str(root.resolve()), "taught": taught},
     )
     write_folder(dataset, destination, origin, Report(), Recipe(link="soft", task=task))
+
+
+def _some_to_look_at(has_objects: Sequence[bool]) -> set[int]:
+    """Places of a few pictures: with objects, unless too few would be left to learn from."""
+    count = max(min(_LOOKED_AT, len(has_objects) // 4), 1)
+    places = [k for k, has in enumerate(has_objects) if has]
+    if len(places) <= count:
+        places = [k for k, has in enumerate(has_objects) if not has]
+    return set(places[:: max(len(places) // count, 1)][:count])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 AS_IT_WAS = "as it was"
 STATISTICS = "statistics"
+
+_RESAMPLES = 400  # for the interval of a difference; every model is evaluated
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,32 @@ class Tried:
         }
 
 
+Preference = Callable[[Tried, Tried], bool]
+"""Whether the first of two models is to be preferred to the second, which came before it."""
+
+
+def by_labels(new: Tried, old: Tried) -> bool:
+    """By mAP50-95; the earlier one where they are equal."""
+    return (new.score or 0.0) > (old.score or 0.0)
+
+
+def by_agreement(new: Tried, old: Tried) -> bool:
+    """Surely better than the model as it was, and than `old`; see `evaluation.agreement`."""
+    from detect_tl.evaluation.agreement import judge
+
+    surely = new.judgement is not None and new.judgement.better
+    return surely and judge(old.agreement, new.agreement).better
+
+
+def best(tried: Sequence[Tried], prefers: Preference) -> Tried:
+    """Going through them in their order, the last that was preferred."""
+    found = tried[0]
+    for each in tried[1:]:
+        if prefers(each, found):
+            found = each
+    return found
+
+
 @dataclass(slots=True)
 class Trial:
     """Makes models and measures them; what was made before in `folder` is not made again."""
@@ -68,7 +96,7 @@ class Trial:
     def run(self) -> list[Tried]:
         """All models, in the order in which they were made."""
         plan = self.plan
-        self._measure(AS_IT_WAS, plan.source.path, {})
+        self.measure(AS_IT_WAS, plan.source.path, {})
         self._statistics()
         teacher = self.best()
         for number in range(1, plan.rounds + 1):
@@ -82,20 +110,11 @@ class Trial:
         return self.tried
 
     def best(self) -> Tried:
-        """By the labels, the highest; without any, the last one that is surely better."""
-        found = self.tried[0]
-        for each in self.tried[1:]:
-            if self._prefers(each, found):
-                found = each
-        return found
+        """The one to keep."""
+        return best(self.tried, self._prefers)
 
     def _prefers(self, new: Tried, old: Tried) -> bool:
-        if self.plan.data is not None:
-            return (new.score or 0.0) > (old.score or 0.0)
-        from detect_tl.evaluation.agreement import judge
-
-        surely = new.judgement is not None and new.judgement.better
-        return surely and judge(old.agreement, new.agreement, self.plan.seed).better
+        return by_labels(new, old) if self.plan.data is not None else by_agreement(new, old)
 
     # -- making ------------------------------------------------------------------------------
 
@@ -114,7 +133,7 @@ class Trial:
                     trust=plan.trust,
                 )
         told = {"pictures": len(plan.measured), "share": plan.share}
-        self._measure(STATISTICS, target, {**told, "reference": len(plan.reference)})
+        self.measure(STATISTICS, target, {**told, "reference": len(plan.reference)})
 
     def _round(self, number: int, teacher: Path) -> Tried | None:
         """Label, train and average; None when nothing can be taught."""
@@ -136,7 +155,7 @@ class Trial:
             self.progress.say(f"round {number}: {count} on {len(self.plan.learned)} pictures")
             student = train_student(self._config(place, teacher, number), BarsOnly(self.progress))
             write_teacher(teacher, student, target, trust=self.plan.trust)
-        return self._measure(f"round {number}", target, told)
+        return self.measure(f"round {number}", target, told)
 
     def _config(self, place: Path, teacher: Path, number: int) -> Any:
         from detect_tl.training.adaptation.steps import student_config
@@ -178,7 +197,8 @@ class Trial:
 
     # -- measuring ---------------------------------------------------------------------------
 
-    def _measure(self, name: str, checkpoint: Path, told: dict[str, Any]) -> Tried:
+    def measure(self, name: str, checkpoint: Path, told: dict[str, Any]) -> Tried:
+        """Judge a model, and add it to those that were tried; told: how it came about."""
         from detect_tl.evaluation.agreement import Agreement, judge
         from detect_tl.evaluation.pseudo_labels import gates_for
 
@@ -190,8 +210,7 @@ class Trial:
         agreement = Agreement.of(pairs, [self.gates[each] for each in names])
         found = Tried(name, checkpoint, told, agreement)
         if self.tried:
-            judgement = judge(self.tried[0].agreement, agreement, plan.seed)
-            found = replace(found, judgement=judgement)
+            found = replace(found, judgement=judge(self.tried[0].agreement, agreement))
         if plan.data is not None:
             found = self._evaluated(found)
         self.tried.append(found)
@@ -209,10 +228,16 @@ class Trial:
             imgsz=plan.imgsz,
             device=plan.device,
             trust=plan.trust,
+            resamples=_RESAMPLES,
             progress=BarsOnly(self.progress),
         )
-        if evaluation.analysis is None:
-            raise DataError("has no objects, so nothing can be judged by it", path=plan.data)
+        classes = {c.name for c in evaluation.metrics.main.per_class if c.objects}
+        if evaluation.analysis is None or classes.isdisjoint(plan.source.names):
+            raise DataError(
+                "has no object of a class that the model knows, so nothing can be judged by it",
+                path=plan.data,
+                hint=f"The model knows {', '.join(plan.source.names[:12])}.",
+            )
         first = self.tried[0].evaluation if self.tried else None
         if first is None or first.analysis is None:
             return replace(tried, evaluation=evaluation)

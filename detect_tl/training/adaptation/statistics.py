@@ -83,9 +83,12 @@ def _mixed(own: Moments, seen: Moments, share: float, reference: Moments | None)
         return Moments(
             torch.lerp(own.mean, seen.mean, share), torch.lerp(own.variance, seen.variance, share)
         )
+    # what takes the source's pictures to the new ones, channel by channel: scale · x + shift
     tiny = torch.finfo(own.variance.dtype).tiny
     ratio = (seen.variance + tiny) / (reference.variance + tiny)
-    return Moments(own.mean + share * (seen.mean - reference.mean), own.variance * ratio.pow(share))
+    # written so that nothing is rounded where nothing differs
+    shift = (seen.mean - reference.mean) + (ratio.sqrt() - 1) * (own.mean - reference.mean)
+    return Moments(own.mean + share * shift, own.variance * ratio.pow(share))
 
 
 def _show(model: nn.Module, pictures: Tensor, before: Callable[[str, Any, Moments], None]) -> None:
