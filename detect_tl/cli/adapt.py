@@ -19,7 +19,6 @@ from detect_tl.api.adapting import (
 from detect_tl.cli.options import PATH, device_option, seed_option, trust_option, verb
 from detect_tl.cli.output import Output, Piece, Table, pass_output
 from detect_tl.cli.params import LAYERS
-from detect_tl.core.errors import GateError
 
 if TYPE_CHECKING:
     from detect_tl.api.adaptation.trying import Tried
@@ -88,7 +87,17 @@ if TYPE_CHECKING:
 @device_option
 @trust_option
 @pass_output
-def command(console: Output, model: str, images: Path, *, plan: bool, **settings: Any) -> None:
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    console: Output,
+    model: str,
+    images: Path,
+    *,
+    plan: bool,
+    **settings: Any,
+) -> None:
     """Fit a model to pictures of another camera, without labels for them.
 
     MODEL is a run folder, a .pt file or the name of weights; it is not touched. First the
@@ -106,11 +115,10 @@ def command(console: Output, model: str, images: Path, *, plan: bool, **settings
     result = api.adapt(model, images, progress=console.progress, **settings)
     console.show(result, _describe)
     if not result.adapted:
-        more = "" if result.plan.data else " Labels for some pictures (--data) would tell more."
-        raise GateError(
-            f"the model stays as it was: {result.why}",
-            hint=f"{result.run} holds it unchanged.{more}",
-        )
+        console.note(f"the model stays as it was: {result.why}; {result.run} holds it unchanged")
+        if result.plan.data is None:
+            console.note("labels for some pictures of the new camera (--data) would tell more")
+        ctx.exit(1)
 
 
 def _describe(result: AdaptResult) -> Iterator[Piece]:

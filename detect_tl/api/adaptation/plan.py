@@ -78,8 +78,8 @@ class AdaptPlan:
         if self.data is not None:
             return f"mAP50-95 on the labels of {self.data}: the best is kept"
         return (
-            "no labels are given, so by agreement between each picture and its mirror image;"
-            " without a sure gain the model stays as it was"
+            "agreement between each picture and its mirror image, for want of labels; without a"
+            " sure gain the model stays as it was"
         )
 
     @property
