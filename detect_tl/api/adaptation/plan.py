@@ -87,7 +87,7 @@ class AdaptPlan:
         if self.reference:
             known = counted(len(self.reference), "picture")
             return f"only what differs from {known} of the model's own training is applied"
-        return "its own training pictures are not at hand to compare with"
+        return "only in the first two layers, for want of the model's own training pictures"
 
     @property
     def _rounds(self) -> str:

@@ -9,7 +9,11 @@ corruptions by covariate shift adaptation", 2020):
 
 Training pictures are augmented, so a model's own statistics differ from those of plain pictures of
 the very same camera. Where plain pictures of the source are at hand, only what differs between the
-two cameras is applied (a reference): on the same camera next to nothing changes then.
+two cameras is applied (a reference): on the same camera next to nothing changes then. Without them,
+deep layers had better stay as they are: yolo11n on pictures of COCO, its own camera, fell from
+.52 to .39 mAP50-95 with a share of 0.3 in all layers, to .44 with 0.5 in the first five, and to .51
+with 0.5 in the first two. Those see light and colours; what the others see hangs on what is in the
+picture.
 """
 
 from __future__ import annotations
@@ -37,6 +41,9 @@ Reference = Mapping[str, Moments]
 """By the name of a layer, what plain pictures of the source give."""
 
 
+_SHALLOW = 2  # layers, up to stride 4 in YOLOv8, YOLO11 and YOLO26
+
+
 def share_of(pictures: int) -> float:
     """How much of the new statistics is taken from so many pictures, 0 to 1."""
     return pictures / (pictures + PRIOR_PICTURES)
@@ -57,12 +64,15 @@ def reestimate(
 ) -> None:
     """Give the BatchNorm layers of a model the statistics of these pictures, in place.
 
-    pictures: as for `measure`. share: see above. All pictures go through at once, each layer after
-    those before it have been adapted, so that what a layer is given is what it will see. Nothing
-    but running means and variances changes.
+    pictures: as for `measure`. share: see above. reference: what `measure` said of plain pictures
+    of the source; without it only the first layers are adapted. All pictures go through at once,
+    each layer after those before it have been adapted, so that what a layer is given is what it
+    will see. Nothing but running means and variances changes.
     """
 
     def adapt(name: str, layer: Any, seen: Moments) -> None:
+        if reference is None and not _is_shallow(name):
+            return
         own = Moments(layer.running_mean, layer.running_var)
         new = _mixed(own, seen, share, None if reference is None else reference[name])
         layer.running_mean.copy_(new.mean)
@@ -76,6 +86,11 @@ def batch_norms(model: nn.Module) -> Iterator[tuple[str, Any]]:
     for name, layer in model.named_modules():
         if isinstance(layer, nn.BatchNorm2d):
             yield name, layer
+
+
+def _is_shallow(name: str) -> bool:
+    """Whether a layer of a YOLO, "model.1.bn", is one of the first."""
+    return int(name.split(".")[1]) < _SHALLOW
 
 
 def _mixed(own: Moments, seen: Moments, share: float, reference: Moments | None) -> Moments:
