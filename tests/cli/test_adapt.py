@@ -20,8 +20,8 @@ def test_a_plan_is_only_told(
     assert result.stdout.splitlines() == [
         "pictures: 8 to learn from, 4 others to judge on",
         (
-            "statistics: BatchNorm on 8 pictures, weight 33%; its own training pictures are not at"
-            " hand to compare with"
+            "statistics: BatchNorm on 8 pictures, weight 33%; only in the first two layers, for"
+            " want of the model's own training pictures"
         ),
         (
             "self-training: 2 rounds of 4 epochs at 64 pixels, frozen: backbone; gates: derived"
@@ -67,8 +67,13 @@ def test_labels_of_other_classes_judge_nothing(
     assert not (tmp_path / "run").exists()
 
 
-def test_wrong_usage_is_refused(run: Run, small_checkpoint: Path, tmp_path: Path) -> None:
+def test_wrong_usage_is_refused(
+    run: Run, small_checkpoint: Path, shapes: Path, tmp_path: Path
+) -> None:
     refused(run("adapt", small_checkpoint), 2, "--images")
     refused(run("adapt", small_checkpoint, "--images", tmp_path / "none"), 2, "is no folder")
     refused(run("adapt", small_checkpoint, "--images", tmp_path), 3, "0 pictures", "8 are needed")
+    pictures = ("--images", shapes / "images" / "train", "--plan")
+    refused(run("adapt", small_checkpoint, *pictures, "--imgsz", "100"), 2, "multiple of 32")
+    refused(run("adapt", small_checkpoint, *pictures, "--freeze", "99"), 2, "first 99 layers")
     refused(run("adapt", "yolo12q", "--images", tmp_path), 4, "yolo12q")

@@ -105,6 +105,8 @@ class AdaptPlan:
         return {
             "weights": self.source.sha256,
             "images": sha256_files(files, self.images),
+            "data": None if self.data is None else str(self.data.resolve()),
+            "reference": len(self.reference),
             **self._settings(),
         }
 
@@ -147,14 +149,16 @@ def make_plan(
             f"{model} is an exported file, which cannot be adapted",
             hint="Name the run folder, or the .pt file that it was made of.",
         )
-    source = read_source(files.checkpoint, trust=trust)
+    imgsz = settings.pop("imgsz") or files.own_imgsz(trust=trust)
+    if imgsz % 32:
+        raise UsageError(f"imgsz is {imgsz}", hint="It must be a multiple of 32.")
+    source = read_source(files.checkpoint, settings["freeze"], trust=trust)
     found = _pictures(images)
     judged = some(found, min(max(len(found) // 4, 4), _MOST_JUDGED), seed)
     left = set(judged)
     learned = some([path for path in found if path not in left], _MOST_LEARNED, seed)
     measured = some(learned, MOST_PICTURES, seed)
     kept = files.run.thresholds if files.run is not None else None
-    own = settings.pop("imgsz")
     return AdaptPlan(
         model=str(model),
         source=source,
@@ -165,7 +169,7 @@ def make_plan(
         measured=tuple(measured),
         reference=tuple(some(_trained_on(files.run), MOST_PICTURES, seed)),
         thresholds=read_json(kept) if kept is not None and kept.is_file() else {},
-        imgsz=own or files.own_imgsz(trust=trust),
+        imgsz=imgsz,
         seed=seed,
         trust=trust,
         **settings,

@@ -7,14 +7,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from detect_tl.api.adaptation.answers import Answers, ask
 from detect_tl.api.adaptation.plan import AdaptPlan
-from detect_tl.api.engines import torch_device
 from detect_tl.core.errors import DataError
 from detect_tl.core.progress import BarsOnly, Progress
 from detect_tl.core.words import counted
 
 if TYPE_CHECKING:
+    from detect_tl.api.adaptation.answers import Answers
     from detect_tl.api.evaluation import EvalResult
     from detect_tl.evaluation.agreement import Agreement, Judgement
     from detect_tl.evaluation.compare import Difference
@@ -158,6 +157,7 @@ class Trial:
         return self.measure(f"round {number}", target, told)
 
     def _config(self, place: Path, teacher: Path, number: int) -> Any:
+        from detect_tl.api.engines import torch_device
         from detect_tl.training.adaptation.steps import student_config
 
         plan = self.plan
@@ -245,6 +245,9 @@ class Trial:
         return replace(tried, evaluation=evaluation, difference=found)
 
     def _ask(self, checkpoint: Path, images: Sequence[Path], text: str) -> list[Answers]:
+        from detect_tl.api.adaptation.answers import ask
+        from detect_tl.api.engines import torch_device
+
         plan = self.plan
         return ask(
             checkpoint,

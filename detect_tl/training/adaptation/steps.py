@@ -26,6 +26,7 @@ from detect_tl.training.config import TrainConfig
 from detect_tl.training.folder import RunFolder
 from detect_tl.training.run import resume, train
 from detect_tl.training.saving import write_bytes
+from detect_tl.transfer.freeze import FreezeSpec, frozen_layers
 
 TEACHER_KEEPS = 0.5
 """How much of itself a teacher keeps when a round ends; the student gives the rest."""
@@ -41,8 +42,11 @@ class Source:
     names: tuple[str, ...]
 
 
-def read_source(path: Path, *, trust: bool = False) -> Source:
-    """Look at a checkpoint; raise WeightsError for one that cannot be adapted."""
+def read_source(path: Path, freeze: FreezeSpec, *, trust: bool = False) -> Source:
+    """Look at a checkpoint; raise WeightsError for one that cannot be adapted.
+
+    freeze: what will not train; UsageError where the model has no such layers.
+    """
     found = load_checkpoint(path, trust=trust)
     if not found.trainable:
         raise WeightsError(
@@ -50,6 +54,7 @@ def read_source(path: Path, *, trust: bool = False) -> Source:
             path=path,
             hint="Use the checkpoint that training wrote, before export or fusing.",
         )
+    frozen_layers(freeze, found.yaml)
     return Source(path, sha256_file(path), found.task, found.names)
 
 
