@@ -1,8 +1,8 @@
 """Does adapting to another camera without labels help, and does the judge without labels know?
 
     python tools/bench_adapt.py MODEL DATA [--shifts none,blur,night,noise,sensor,fog]
-                                [--learn test] [--measure val] [--images N] [--rounds N]
-                                [--epochs N] [--imgsz N] [--json FILE]
+                                [--learn test] [--measure val] [--images N] [--labelled N]
+                                [--rounds N] [--epochs N] [--imgsz N] [--json FILE]
     python tools/bench_adapt.py MODEL --images-of DIR --measured-on DATA
 
 The other camera is made of a real one: every picture is blurred, darkened, and so on, always by the
@@ -114,7 +114,7 @@ def under_shift(arguments: argparse.Namespace, shift: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         changed(learn[: arguments.images], shift, scratch / "images", seed=0)
-        truth = changed(measure[: arguments.images], shift, scratch / "truth", seed=100_000)
+        truth = changed(measure[: arguments.labelled], shift, scratch / "truth", seed=100_000)
         origin = Origin(scratch, shift, "", "", "", {"source": shift})
         labelled = replace(dataset, samples=truth)
         write_folder(labelled, scratch / "labelled", origin, Report(), Recipe(link="hard"))
@@ -158,7 +158,8 @@ def main() -> None:
     parser.add_argument("--shifts", default=",".join(SHIFTS))
     parser.add_argument("--learn", default="test")
     parser.add_argument("--measure", default="val")
-    parser.add_argument("--images", type=int, help="at most so many on either side")
+    parser.add_argument("--images", type=int, help="adapt to so many at most")
+    parser.add_argument("--labelled", type=int, help="measure on so many at most")
     parser.add_argument("--images-of", type=Path)
     parser.add_argument("--measured-on", type=Path)
     parser.add_argument("--rounds", type=int, default=ROUNDS)

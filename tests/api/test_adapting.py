@@ -34,9 +34,9 @@ def starter(repository: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def pictures(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eight of the sample, without their annotations."""
+    """Twelve of the sample, without their annotations."""
     folder = tmp_path_factory.mktemp("camera")
-    for path in find_images(repository / "datasets" / "sample" / "images")[:8]:
+    for path in find_images(repository / "datasets" / "sample" / "images")[:12]:
         shutil.copy(path, folder)
     return folder
 
@@ -170,7 +170,7 @@ def _is_work(path: Any) -> bool:
     ("change", "kind", "words"),
     [
         ({"images": "missing"}, UsageError, "no folder"),
-        ({"images": "few"}, DataError, "8 are needed"),
+        ({"images": "few"}, DataError, "12 are needed"),
         ({"model": "model.onnx"}, UsageError, "exported file"),
     ],
 )

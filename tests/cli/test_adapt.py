@@ -72,7 +72,7 @@ def test_wrong_usage_is_refused(
 ) -> None:
     refused(run("adapt", small_checkpoint), 2, "--images")
     refused(run("adapt", small_checkpoint, "--images", tmp_path / "none"), 2, "is no folder")
-    refused(run("adapt", small_checkpoint, "--images", tmp_path), 3, "0 pictures", "8 are needed")
+    refused(run("adapt", small_checkpoint, "--images", tmp_path), 3, "0 pictures", "12 are needed")
     pictures = ("--images", shapes / "images" / "train", "--plan")
     refused(run("adapt", small_checkpoint, *pictures, "--imgsz", "100"), 2, "multiple of 32")
     refused(run("adapt", small_checkpoint, *pictures, "--freeze", "99"), 2, "first 99 layers")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from detect_tl.training.adaptation.steps import Source
     from detect_tl.training.folder import RunFolder
 
-FEWEST_PICTURES = 8
+FEWEST_PICTURES = 12
 # Judged on so many, an interval is narrow enough; learning from more is a matter of hours.
 _MOST_JUDGED, _MOST_LEARNED = 64, 512
 
@@ -154,7 +154,7 @@ def make_plan(
         raise UsageError(f"imgsz is {imgsz}", hint="It must be a multiple of 32.")
     source = read_source(files.checkpoint, settings["freeze"], trust=trust)
     found = _pictures(images)
-    judged = some(found, min(max(len(found) // 4, 4), _MOST_JUDGED), seed)
+    judged = some(found, min(len(found) // 3, _MOST_JUDGED), seed)
     left = set(judged)
     learned = some([path for path in found if path not in left], _MOST_LEARNED, seed)
     measured = some(learned, MOST_PICTURES, seed)
