@@ -167,7 +167,7 @@ def make_plan(
         learned=tuple(learned),
         judged=tuple(judged),
         measured=tuple(measured),
-        reference=tuple(some(_trained_on(files.run), MOST_PICTURES, seed)),
+        reference=tuple(some(_trained_on(files.run), len(measured), seed)),
         thresholds=read_json(kept) if kept is not None and kept.is_file() else {},
         imgsz=imgsz,
         seed=seed,
