@@ -51,13 +51,12 @@ SHIFTS: dict[str, tuple[Step, ...]] = {
     ),
     "noise": (Step("GaussNoise", {"std_range": (0.15, 0.15), "p": 1}),),
     "sensor": (
-        Step("PlanckianJitter", {"temperature_limit": (3000, 3000), "p": 1}),
         Step(
             "RGBShift",
             {
-                "r_shift_limit": (30, 30),
+                "r_shift_limit": (45, 45),
                 "g_shift_limit": (-15, -15),
-                "b_shift_limit": (-40, -40),
+                "b_shift_limit": (-60, -60),
                 "p": 1,
             },
         ),
@@ -96,7 +95,7 @@ def measured(plan: AdaptPlan, scratch: Path) -> dict[str, Any]:
     work.mkdir()
     trial = Trial(plan, work, Silent())
     tried = trial.run()
-    kept, guessed = trial.best(), best(tried, by_agreement)
+    kept, guessed = trial.best(), best(tried, by_agreement(plan.expected))
     return {
         "tried": [each.as_json() for each in tried],
         "kept": kept.name,

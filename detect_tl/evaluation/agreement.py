@@ -27,7 +27,8 @@ from detect_tl.evaluation.overlaps import Floats, Ints
 LEAST_IOU = 0.5
 RESAMPLES = 1000
 MOST_CHANGE = 3.0
-"""By which factor the number of objects in a picture may change and still be plausible."""
+"""By which factor the number of objects in a picture may change and still be plausible; from what
+it was, or from what is expected, for a model that has lost its objects may find them again."""
 
 
 class Match(NamedTuple):
@@ -100,7 +101,8 @@ class Judgement:
     """A changed model beside the one before, on the same pictures without labels.
 
     agreement, found: after less before, of the paired bootstrap over the pictures; found as a share
-    of what was found before. plausible: whether the number of objects stays within `MOST_CHANGE`.
+    of what was found before. plausible: whether the number of objects stays within `MOST_CHANGE`,
+    see there.
     """
 
     agreement: Interval
@@ -133,8 +135,13 @@ class Judgement:
         }
 
 
-def judge(before: Agreement, after: Agreement, seed: int = 0) -> Judgement:
-    """Compare two models that answered to the same pictures in the same order."""
+def judge(
+    before: Agreement, after: Agreement, expected: float | None = None, seed: int = 0
+) -> Judgement:
+    """Compare two models that answered to the same pictures in the same order.
+
+    expected: objects in a picture, as the model's training had them; None: not known.
+    """
     count = len(before.found)
     weights = np.vstack([np.ones(count, np.int64), draws(count, RESAMPLES, seed)])
     shares = [_ratio(weights @ a.found, weights @ a.claimed) for a in (before, after)]
@@ -142,11 +149,12 @@ def judge(before: Agreement, after: Agreement, seed: int = 0) -> Judgement:
     old, new = weights @ before.found, weights @ after.found
     found = _ratio(new - old, np.maximum(old, np.finfo(float).tiny))
     found = np.clip(found, -1.0, 10.0)
-    objects = (after.objects.sum() + 1) / (before.objects.sum() + 1)
+    known = [before.objects.sum(), *([] if expected is None else [expected * count])]
+    least, most = (min(known) + 1) / MOST_CHANGE, (max(known) + 1) * MOST_CHANGE
     return Judgement(
         interval(float(agreement[0]), agreement[1:], count, bounds=(-1.0, 1.0)),
         interval(float(found[0]), found[1:], count, bounds=(-1.0, 10.0)),
-        bool(1 / MOST_CHANGE <= objects <= MOST_CHANGE),
+        bool(least <= after.objects.sum() + 1 <= most),
     )
 
 

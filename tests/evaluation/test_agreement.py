@@ -113,6 +113,15 @@ def test_a_flood_of_objects_is_not_plausible() -> None:
     assert "3-fold" in judgement.reason
 
 
+def test_who_has_lost_its_objects_may_find_them_again() -> None:
+    """Where training had nine in a picture, nine are plausible, and ninety are not."""
+    nine = found(*[(20.0 * k, 0, 10, 10, 0.9, 0) for k in range(9)])
+    ninety = found(*[(20.0 * k, 0, 10, 10, 0.9, 0) for k in range(90)])
+    before = agreement(*[(SURE, DOUBT)] * 12)
+    assert judge(before, agreement(*[(nine, nine)] * 12), expected=9.0).better
+    assert not judge(before, agreement(*[(ninety, ninety)] * 12), expected=9.0).plausible
+
+
 def test_few_pictures_are_not_enough_to_be_sure() -> None:
     assert not judge(agreement((DOUBT, DOUBT)), agreement((SURE, SURE))).better
 

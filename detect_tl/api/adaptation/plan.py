@@ -30,6 +30,7 @@ class AdaptPlan:
     measured: those of `learned` that statistics are taken of. reference: pictures that the model
     was trained on, in the same number, where they are still there.
     rounds, epochs: of self-training. freeze: what stays in it. thresholds: that the run keeps.
+    expected: objects in a picture that the model was trained on; None: not known.
     data, split: labelled pictures to judge by, if any.
     """
 
@@ -48,6 +49,7 @@ class AdaptPlan:
     freeze: Any
     imgsz: int
     thresholds: Mapping[str, float]
+    expected: float | None
     data: Path | None
     split: Split | None
     seed: int
@@ -121,6 +123,7 @@ class AdaptPlan:
             "measured": len(self.measured),
             "share": self.share,
             "reference": len(self.reference),
+            "expected_objects": self.expected,
             "data": None if self.data is None else str(self.data),
             "judged_by": self.judge,
             **self._settings(),
@@ -169,6 +172,7 @@ def make_plan(
         measured=tuple(measured),
         reference=tuple(some(_trained_on(files.run), len(measured), seed)),
         thresholds=read_json(kept) if kept is not None and kept.is_file() else {},
+        expected=_expected(files.run),
         imgsz=imgsz,
         seed=seed,
         trust=trust,
@@ -199,3 +203,15 @@ def _trained_on(run: RunFolder | None) -> list[Path]:
     if run is None or run.adaptation.is_file():  # its own statistics are those of another camera
         return []
     return find_images(run.dataset() / "images" / "train")
+
+
+def _expected(run: RunFolder | None) -> float | None:
+    """Objects in a training picture, as the run counted them."""
+    from detect_tl.core.files import read_json
+
+    if run is None or run.adaptation.is_file():
+        return None
+    counted_then = read_json(run.path / "dataset.json")
+    objects: int = counted_then["objects"]["train"]
+    images: int = counted_then["images"]["train"]
+    return objects / images

@@ -65,12 +65,18 @@ def by_labels(new: Tried, old: Tried) -> bool:
     return (new.score or 0.0) > (old.score or 0.0)
 
 
-def by_agreement(new: Tried, old: Tried) -> bool:
-    """Surely better than the model as it was, and than `old`; see `evaluation.agreement`."""
+def by_agreement(expected: float | None) -> Preference:
+    """Surely better than the model as it was, and than `old`; see `evaluation.agreement`.
+
+    expected: objects in a picture, where it is known.
+    """
     from detect_tl.evaluation.agreement import judge
 
-    surely = new.judgement is not None and new.judgement.better
-    return surely and judge(old.agreement, new.agreement).better
+    def prefers(new: Tried, old: Tried) -> bool:
+        surely = new.judgement is not None and new.judgement.better
+        return surely and judge(old.agreement, new.agreement, expected).better
+
+    return prefers
 
 
 def best(tried: Sequence[Tried], prefers: Preference) -> Tried:
@@ -113,7 +119,9 @@ class Trial:
         return best(self.tried, self._prefers)
 
     def _prefers(self, new: Tried, old: Tried) -> bool:
-        return by_labels(new, old) if self.plan.data is not None else by_agreement(new, old)
+        plan = self.plan
+        chosen = by_labels if plan.data is not None else by_agreement(plan.expected)
+        return chosen(new, old)
 
     # -- making ------------------------------------------------------------------------------
 
@@ -210,7 +218,8 @@ class Trial:
         agreement = Agreement.of(pairs, [self.gates[each] for each in names])
         found = Tried(name, checkpoint, told, agreement)
         if self.tried:
-            found = replace(found, judgement=judge(self.tried[0].agreement, agreement))
+            judgement = judge(self.tried[0].agreement, agreement, plan.expected)
+            found = replace(found, judgement=judgement)
         if plan.data is not None:
             found = self._evaluated(found)
         self.tried.append(found)
