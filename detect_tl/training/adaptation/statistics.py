@@ -11,9 +11,9 @@ Training pictures are augmented, so a model's own statistics differ from those o
 the very same camera. Where plain pictures of the source are at hand, only what differs between the
 two cameras is applied (a reference): on the same camera next to nothing changes then. Without them,
 deep layers had better stay as they are: yolo11n on its own camera (28 pictures of COCO at 320
-pixels) fell from .52 to .39 mAP50-95 with a share of 0.3 in all layers, to .44 with 0.5 in the first
-five, and to .51 with 0.5 in the first two. Those see light and colours; what the others see hangs
-on what is in the picture.
+pixels) fell from .52 to .39 mAP50-95 with a share of 0.3 in all layers, to .44 with 0.5 in the
+first five, and to .51 with 0.5 in the first two. Those see light and colours; what the others see
+hangs on what is in the picture.
 """
 
 from __future__ import annotations
