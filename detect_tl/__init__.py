@@ -19,6 +19,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 if TYPE_CHECKING:
     from detect_tl import api
     from detect_tl.api import (
+        adapt,
         benchmark,
         benefit,
         check,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 __all__ = [
     "TransferTrainer",
     "__version__",
+    "adapt",
     "api",
     "benchmark",
     "benefit",

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from detect_tl.api.adapting import adapt, adapt_plan
     from detect_tl.api.augmentation import augment_list, augment_preview, augment_show
     from detect_tl.api.benchmarking import benchmark
     from detect_tl.api.benefits import benefit
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from detect_tl.api.weights import weights_fetch, weights_info, weights_list, weights_path
 
 _MODULES = {
+    "adapting": (
+        "adapt",
+        "adapt_plan",
+    ),
     "augmentation": (
         "augment_list",
         "augment_preview",
@@ -86,6 +91,8 @@ _MODULES = {
 _HOMES = {verb: module for module, verbs in _MODULES.items() for verb in verbs}
 
 __all__ = [
+    "adapt",
+    "adapt_plan",
     "augment_list",
     "augment_preview",
     "augment_show",

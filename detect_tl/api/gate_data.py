@@ -44,7 +44,7 @@ def gate_data(files: ModelFiles, given: Path | None, progress: Progress) -> Gate
         if own is None or not own.is_dir():
             photos = packaged_photos()
             return GateData(photos, None, photos)
-        return _of(_read(own, progress))
+        given = own
     reason = _unrecognised(given)
     if not reason:
         return _of(_read(given, progress))

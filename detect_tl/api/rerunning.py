@@ -67,6 +67,11 @@ def rerun(
     from detect_tl.training.folder import RunFolder
 
     old = RunFolder.open(Path(run))
+    if old.adaptation.is_file():
+        raise UsageError(
+            f"the run {old.path} was adapted, not trained",
+            hint="Repeat `detect-tl adapt`; adaptation.json says with which settings.",
+        )
     if not old.finished:
         raise UsageError(
             f"the run {old.path} has not finished, so there is no result to compare with",

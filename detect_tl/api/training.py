@@ -11,6 +11,7 @@ from detect_tl.api.evaluation import EvalResult, evaluate
 from detect_tl.api.evidence import MISTAKES
 from detect_tl.api.pages import PICTURES, REPORT, write_pages
 from detect_tl.api.retention import Retention, measure_retention
+from detect_tl.core.errors import UsageError
 from detect_tl.core.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -94,6 +95,10 @@ def resume(run: str | Path, *, progress: Progress | None = None) -> TrainResult:
     from detect_tl.training.run import resume as carry_out
 
     folder = RunFolder.open(Path(run))
+    if folder.adaptation.is_file():
+        raise UsageError(
+            f"the run {folder.path} was adapted, and that has finished; there is nothing to resume"
+        )
     only_measure = folder.finished and not (folder.path / REPORT).exists()
     trained = _as_trained(folder) if only_measure else carry_out(folder.path, progress)
     return _finish(trained, folder.config().device, progress or Silent())

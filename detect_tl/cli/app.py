@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, str] = {
     "resume": "Continue a run that was interrupted.",
     "rerun": "Repeat a run, and say whether the result is the same.",
     "oneshot": "Detect from a handful of examples, without training.",
+    "adapt": "Fit a model to pictures of another camera, without labels.",
     "benefit": "Measure what transfer gains over training from scratch.",
     "eval": "Measure how good a model is, how sure that is, and where it fails.",
     "compare": "Say which of several models is better.",

@@ -60,3 +60,16 @@ def track(
         for item in items:
             yield item
             bar.advance()
+
+
+class BarsOnly:
+    """Shows the bars of long work, and keeps its remarks to itself: someone else tells of it."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def step(self, text: str, total: float | None = None) -> AbstractContextManager[Step]:
+        return self._progress.step(text, total)
+
+    def say(self, text: str) -> None:
+        del text

@@ -88,6 +88,11 @@ class RunFolder:
         return self.path / "augmentation.yaml"
 
     @property
+    def adaptation(self) -> Path:
+        """What was tried, measured and chosen; only there where a model was adapted."""
+        return self.path / "adaptation.json"
+
+    @property
     def finished(self) -> bool:
         return self.best.exists() and not self.resume_state.exists()
 
