@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         doctor,
         evaluate,
         filter,  # noqa: A004 - the verb is called so
+        label,
         merge,
         predict,
         quickstart,
@@ -54,6 +55,7 @@ __all__ = [
     "doctor",
     "evaluate",
     "filter",
+    "label",
     "merge",
     "predict",
     "quickstart",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from detect_tl.api.demo import quickstart
     from detect_tl.api.evaluation import evaluate
     from detect_tl.api.exporting import export
+    from detect_tl.api.labelling import label
     from detect_tl.api.machine import doctor
     from detect_tl.api.prediction import detector, predict
     from detect_tl.api.rerunning import rerun
@@ -54,6 +55,7 @@ _MODULES = {
     "demo": ("quickstart",),
     "evaluation": ("evaluate",),
     "exporting": ("export",),
+    "labelling": ("label",),
     "machine": ("doctor",),
     "prediction": (
         "detector",
@@ -95,6 +97,7 @@ __all__ = [
     "filter",
     "formats",
     "formats_of",
+    "label",
     "merge",
     "predict",
     "quickstart",
