@@ -96,7 +96,9 @@ def embedding(
 ) -> Embedding:
     """A checkpoint has a backbone to ask; an exported file does not let its own be seen."""
     if engine != TORCH or files.checkpoint is None:
-        return Embedding(_appearances, "colours and edges; features are hidden in exported models")
+        return Embedding(
+            _appearances, "colours and edges, for an exported model hides its features"
+        )
     from detect_tl.models.embedding import BackboneFeatures
 
     backbone = BackboneFeatures(files.checkpoint, device=torch_device(device), trust=trust)

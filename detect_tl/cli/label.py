@@ -119,7 +119,8 @@ def _describe(result: LabelResult) -> Iterator[Piece]:
         f" labelled by {result.model} ({result.backend}); nothing found on {result.without}"
     )
     if result.ranking is not None:
-        yield f"{counted(result.ranked, 'image')} ranked, alike by {result.by}: {result.ranking}"
+        yield f"{counted(result.ranked, 'image')} ranked: {result.ranking}"
+        yield f"what looks alike was told by {result.by}"
     yield f"written: {result.folder}"
     for title, how in result.opening.items():
         yield f"to correct in {title}: {how}"

@@ -69,9 +69,12 @@ def suggest(dataset: Dataset, folder: Path, report: Report, task: Task, model: s
     del task
 
     def predicted(regions: list[_Json]) -> _Json:
+        for region in regions:
+            region["origin"] = "prediction"
         scores = [region["score"] for region in regions if "score" in region]
         mean = {"score": sum(scores) / len(scores)} if scores else {}
-        return {"predictions": [{"model_version": model, **mean, "result": regions}]}
+        prediction = {"model_version": model, **mean, "result": regions}
+        return {"annotations": [], "predictions": [prediction]}
 
     _write(dataset, folder, report, predicted)
 
