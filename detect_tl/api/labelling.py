@@ -192,4 +192,4 @@ def _opening(to: Sequence[str], folder: Path) -> dict[str, str]:
     from detect_tl.formats.base import load_format
 
     formats = [load_format(name) for name in to]
-    return {f.title: f.opening.format(folder=folder) for f in formats if f.opening}
+    return {f.title: f.opening.format(folder=folder.absolute()) for f in formats if f.opening}

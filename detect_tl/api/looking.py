@@ -38,6 +38,8 @@ class Embedding:
 
     def of_files(self, images: Sequence[Path], progress: Progress) -> Floats:
         """(images, d); raises DataError for an image that cannot be read."""
+        if not images:
+            return np.zeros((0, 0))
         shown = track(progress, images, "Looking at what is labelled")
         return np.asarray([self.of([read_image(path)])[0] for path in shown], np.float64)
 

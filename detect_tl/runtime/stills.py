@@ -11,13 +11,15 @@ from detect_tl.runtime.sources import STDIN, image_files, is_address
 
 
 def list_stills(source: str | Path) -> list[Path]:
-    """The files of an image, a folder, a pattern in quotes, or a .txt list of those, each once.
+    """The files of an image, a folder, a pattern in quotes, or a .txt list of those (each once).
 
     Raises DataError when there are none, UsageError for a video, a camera or a stream.
     """
-    names = read_list(Path(source)) if is_list(source) else [str(source)]
-    found = [path for name in names for path in _of_one(name)]
-    return list(dict.fromkeys(found))
+    if not is_list(source):
+        return _of_one(str(source))
+    # a list may name some from the root and others from where it lies
+    names = read_list(Path(source).absolute())
+    return list(dict.fromkeys(path.absolute() for name in names for path in _of_one(name)))
 
 
 def _of_one(name: str) -> list[Path]:

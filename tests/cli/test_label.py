@@ -31,6 +31,7 @@ def test_it_says_what_was_found_and_how_to_open_it(
     run: Run, model: Path, shots: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    out = tmp_path / "labels"
     result = run("label", model, "shots", "--to", "labelme,cvat")
     assert result.exit_code == 0, result.output
     lines = [line.strip() for line in result.stdout.splitlines() if line.strip()]
@@ -39,8 +40,8 @@ def test_it_says_what_was_found_and_how_to_open_it(
         f"3 images and 2 objects labelled by {model} (onnxruntime); nothing found on 1",
         "written: labels",
         (
-            "to correct in LabelMe: labelme labels/images/train --output labels/labelme/train"
-            " --labels labels/labelme/labels.txt --nodata"
+            f"to correct in LabelMe: labelme {out}/images/train --output {out}/labelme/train"
+            f" --labels {out}/labelme/labels.txt --nodata"
         ),
     ]
     assert lines[7].startswith("to correct in CVAT: ")

@@ -30,9 +30,13 @@ def test_an_image_and_a_pattern(shots: Path) -> None:
     assert names(list_stills(str(shots / "**/*.jpg")), shots) == ["b.jpg", "deep/c.jpg"]
 
 
-def test_a_list_names_each_image_once(shots: Path) -> None:
-    listed = text(shots.parent / "list.txt", "# mine\nshots/deep\nshots/*.png\nshots/a.png\n")
-    assert names(list_stills(listed), shots) == ["deep/c.jpg", "a.png"]
+def test_a_list_names_each_image_once(shots: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = ["# mine", "shots/deep", "shots/*.png", str(shots / "a.png"), str(shots / "b.jpg")]
+    listed = text(shots.parent / "list.txt", "\n".join(lines))
+    wanted = ["deep/c.jpg", "a.png", "b.jpg"]
+    assert names(list_stills(listed), shots) == wanted
+    monkeypatch.chdir(shots.parent)
+    assert names(list_stills("list.txt"), shots) == wanted
 
 
 @pytest.mark.parametrize("moving", ["0", "-", "rtsp://camera/1", "{}/a.mp4", "{}/notes.md"])
