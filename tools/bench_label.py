@@ -5,12 +5,12 @@
 Without more arguments it takes BCCD and yolo11n of the folder that DETECT_TL_SHARED names. Every
 course begins with the same images drawn by its seed; a model is trained on them, ranks the rest of
 train, the next ones join, and so on. Each model starts from the same weights, trains the same
-number of steps behind the frozen backbone, and is measured on all of val. That a score is best was
+number of steps behind frozen layers, and is measured on all of val. That a score is best was
 seen on val, so it should be tried on other data before it is believed.
 
-To train a hundred models on a laptop, what the backbone answers to an image and to its mirror image
-is computed once for all of them, and the training is plain: AdamW, no mosaic, no validation on the
-way. `detect-tl train` reaches more with the same labels.
+To train dozens of models on a laptop, what the backbone answers is computed once for all of them,
+neck and head train (strategy `freeze`), and the training is plain: AdamW, no augmentation, no
+validation on the way. `detect-tl train` reaches more with the same labels.
 """
 
 from __future__ import annotations
@@ -66,21 +66,21 @@ SCORES: dict[str, Order] = {
 
 @dataclass
 class Seen:
-    """Images as the backbone sees them. mirrored: the same, left for right."""
+    """Images as the backbone sees them. features: (n, d), its last answer, pooled."""
 
     samples: Sequence[Sample]
     maps: Maps
-    mirrored: Maps
+    features: Floats
     letterboxes: Sequence[Letterbox]
 
 
 class Bench:
     """What all courses share: what the backbone answers, and a model to begin from."""
 
-    def __init__(self, data: Path, weights: Path, imgsz: int, steps: int, batch: int) -> None:
-        self.steps, self.batch = steps, batch
-        self.dataset = read_dataset(data).dataset
-        source = load_checkpoint(weights)
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.steps, self.batch, self.folder = arguments.steps, arguments.batch, arguments.work
+        self.dataset = read_dataset(arguments.data).dataset
+        source = load_checkpoint(arguments.weights)
         self.model: Any = build_model(
             model_config(source.yaml, "detect"), "detect", len(self.dataset.names)
         )
@@ -96,31 +96,31 @@ class Bench:
         self.model.args = DEFAULT_CFG
         self.model.to(memory_format=torch.channels_last)
         self.cut = cut_before(self.model, LayerRanges.of(self.model.yaml).neck)
-        self.spec = ModelSpec(names=tuple(self.dataset.names), imgsz=(imgsz, imgsz), dynamic=True)
-        self.train = self._see(self.dataset.in_split("train"))
-        self.val = self._see(self.dataset.in_split("val"))
-        self.features = self.train.maps[self.cut.needed[-1]].mean(dim=(2, 3)).double().numpy()
+        sides = (arguments.imgsz, arguments.imgsz)
+        self.spec = ModelSpec(names=tuple(self.dataset.names), imgsz=sides, dynamic=True)
+        self.train, self.val = self._see("train"), self._see("val")
         self.truth = truth_of(
             Dataset(self.dataset.categories, tuple(self.val.samples)), masks=False
         )
 
-    def _see(self, samples: Sequence[Sample]) -> Seen:
-        views: tuple[list[Maps], list[Maps]] = [], []
-        boxes: list[Letterbox] = []
-        self.model.eval()
-        for sample in samples:
-            image = read_image(sample.image)
-            for view, parts in zip((image, image[:, ::-1].copy()), views, strict=True):
-                pixels, (letterbox,) = preprocess([view], self.spec.imgsz)
-                with torch.inference_mode():
-                    given = torch.from_numpy(pixels).contiguous(memory_format=torch.channels_last)
+    def _see(self, split: str) -> Seen:
+        samples = self.dataset.in_split(split)
+        kept = self.folder / f"seen-{split}.pt"
+        boxes = [Letterbox.fit(sample.size, self.spec.imgsz) for sample in samples]
+        if not kept.is_file():
+            parts: list[Maps] = []
+            self.model.eval()
+            for sample in samples:
+                pixels, _ = preprocess([read_image(sample.image)], self.spec.imgsz)
+                given = torch.from_numpy(pixels).contiguous(memory_format=torch.channels_last)
+                with torch.no_grad():
                     parts.append(run_front(self.model, self.cut, given))
-            boxes.append(letterbox)
-        plain, mirrored = (
-            {layer: torch.cat([part[layer] for part in parts]) for layer in self.cut.needed}
-            for parts in views
-        )
-        return Seen(samples, plain, mirrored, boxes)
+            maps = {layer: torch.cat([part[layer] for part in parts]) for layer in self.cut.needed}
+            with atomic_path(kept) as scratch:
+                torch.save(maps, scratch)
+        maps = torch.load(kept, weights_only=True)
+        features = maps[self.cut.needed[-1]].mean(dim=(2, 3)).double().numpy()
+        return Seen(samples, maps, features, boxes)
 
     def trained(self, places: Sequence[int], seed: int) -> Any:
         """A model trained on these images of train."""
@@ -138,7 +138,7 @@ class Bench:
             while len(queue) < self.batch:
                 queue += rng.permutation(places).tolist()
             taken, queue = queue[: self.batch], queue[self.batch :]
-            batch, maps = self._batch(taken, rng.random(self.batch) < 0.5)
+            batch, maps = self._batch(taken)
             loss = model.loss(batch, run_rest(model, self.cut, maps))[0].sum()
             optimizer.zero_grad()
             loss.backward()
@@ -147,38 +147,23 @@ class Bench:
             shape.step()
         return model.eval()
 
-    def _batch(self, places: Sequence[int], mirror: Sequence[bool]) -> tuple[dict[str, Any], Maps]:
-        seen, (height, width) = self.train, self.spec.imgsz
-        chosen = list(zip(places, mirror, strict=True))
-        maps = {
-            layer: torch.stack(
-                [(seen.mirrored if flip else seen.maps)[layer][place] for place, flip in chosen]
-            ).clone(memory_format=torch.channels_last)  # out of inference mode
-            for layer in self.cut.needed
-        }
+    def _batch(self, places: Sequence[int]) -> tuple[dict[str, Any], Maps]:
+        rows = torch.tensor(places)
+        maps = {layer: answers[rows] for layer, answers in self.train.maps.items()}
+        height, width = self.spec.imgsz
         index, labels, boxes = [], [], []
-        for row, (place, flip) in enumerate(chosen):
-            items = seen.samples[place].instances
+        for row, place in enumerate(places):
+            items = self.train.samples[place].instances
             corners = np.asarray([item.box for item in items], np.float32).reshape(-1, 4)
-            x1, y1, x2, y2 = seen.letterboxes[place].to_input(corners).T
-            x = (x1 + x2) / 2 / width
-            boxes.append(
-                np.stack(
-                    [
-                        1 - x if flip else x,
-                        (y1 + y2) / 2 / height,
-                        (x2 - x1) / width,
-                        (y2 - y1) / height,
-                    ],
-                    axis=1,
-                )
-            )
+            x1, y1, x2, y2 = self.train.letterboxes[place].to_input(corners).T
+            centre = (x1 + x2) / 2 / width, (y1 + y2) / 2 / height
+            boxes.append(np.stack([*centre, (x2 - x1) / width, (y2 - y1) / height], axis=1))
             labels += [float(item.category) for item in items]
             index += [float(row)] * len(items)
         return {
             "batch_idx": torch.tensor(index),
             "cls": torch.tensor(labels).reshape(-1, 1),
-            "bboxes": torch.from_numpy(np.concatenate(boxes).astype(np.float32)),
+            "bboxes": torch.from_numpy(np.concatenate(boxes)),
         }, maps
 
     def found(self, model: Any, seen: Seen, **settings: Any) -> list[Detections]:
@@ -198,7 +183,7 @@ class Bench:
         rest = [k for k in range(len(self.train.samples)) if k not in set(places)]
         found = self.found(model, self.train, conf=LEAST_SCORE)
         doubts = np.stack([class_doubts(found[k], self.spec.class_count) for k in rest])
-        order = SCORES[score](doubts, self.features[rest], self.features[list(places)])
+        order = SCORES[score](doubts, self.train.features[rest], self.train.features[list(places)])
         return [*places, *(rest[k] for k in list(order)[: size - len(places)])]
 
 
@@ -206,18 +191,19 @@ class Bench:
 class Courses:
     """The steps of all courses, kept in `folder`, so that what was interrupted goes on.
 
-    sizes: numbers of labels. The last is that of random choice alone, which is to be reached.
+    sizes: numbers of labels. at_random: those of random choice, which are to be reached.
     """
 
     bench: Bench
     folder: Path
     sizes: Sequence[int]
+    at_random: Sequence[int]
 
     def run(self, score: str, seed: int) -> list[float]:
         """mAP50-95 after each number of labels."""
         drawn = np.random.default_rng(seed).permutation(len(self.bench.train.samples)).tolist()
         values, last = [], None
-        for size in self.sizes if score == "random" else self.sizes[:-1]:
+        for size in self.at_random if score == "random" else self.sizes:
             last = self._step(score, seed, size, drawn, last)
             values.append(round(last["map50_95"], 4))
         return values
@@ -249,8 +235,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=shared / "data/voc_bccd/BCCD")
     parser.add_argument("--weights", type=Path, default=shared / "weights/yolo11n.pt")
     parser.add_argument("--scores", nargs="+", default=["rank"], choices=list(SCORES))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--sizes", type=int, nargs="+", default=[20, 40, 60, 80, 100])
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[20, 40, 60, 80])
+    parser.add_argument("--at-random", type=int, nargs="+", default=[20, 60, 100])
     parser.add_argument("--imgsz", type=int, default=320)
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--batch", type=int, default=8)
@@ -260,20 +247,18 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    bench = Bench(
-        arguments.data, arguments.weights, arguments.imgsz, arguments.steps, arguments.batch
-    )
-    courses = Courses(bench, arguments.work, arguments.sizes)
+    courses = Courses(Bench(arguments), arguments.work, arguments.sizes, arguments.at_random)
     curves: dict[str, list[list[float]]] = {}
     for seed in arguments.seeds:
         for score in ("random", *arguments.scores):
             curves.setdefault(score, []).append(courses.run(score, seed))
     if arguments.json:
-        print(json.dumps({"sizes": arguments.sizes, "map50_95": curves}, indent=2))
+        print(json.dumps(curves, indent=2))
         return
     for score, found in curves.items():
         means = [fmean(values) for values in zip(*found, strict=True)]
-        pairs = zip(arguments.sizes, means, strict=False)
+        sizes = arguments.at_random if score == "random" else arguments.sizes
+        pairs = zip(sizes, means, strict=True)
         listed = "  ".join(f"{size}: {value:.3f}" for size, value in pairs)
         print(f"{score:12} {listed}")
 

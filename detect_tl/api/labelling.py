@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os.path import commonpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,7 +17,8 @@ from detect_tl.core.findings import Report
 from detect_tl.core.progress import Progress, Silent
 
 if TYPE_CHECKING:
-    from detect_tl.core.dataset import Sample
+    from detect_tl.api.ordering import Order
+    from detect_tl.core.dataset import Dataset, Sample
     from detect_tl.curate.folder import Link, Origin
 
 RANKING = "ranking.csv"
@@ -27,28 +28,37 @@ RANKING = "ranking.csv"
 class LabelResult:
     """The folder of annotations that was written.
 
-    model: that found the objects. backend: what ran it. images: that were labelled; without: on how
-    many of them nothing was found. objects: by class. ranked: how many images were ordered; by:
-    what told which look alike; 0 and "" where that was not asked for. opening: by the title of each
-    format, how its tool opens the folder.
-    report: what was left out or lost.
+    model: that found the objects. backend: what ran it. dataset: images, where they came from, with
+    their objects. order: of all images, where it was asked for. opening: by the title of each
+    format, how its tool opens the folder. report: what was left out or lost.
     """
 
     folder: Path
     model: str
     backend: str
-    images: int
-    without: int
-    objects: dict[str, int]
-    ranked: int
-    by: str
+    dataset: Dataset
+    order: Order | None
     opening: dict[str, str]
     report: Report
 
     @property
+    def images(self) -> int:
+        return len(self.dataset)
+
+    @property
+    def without(self) -> int:
+        """On how many images nothing was found."""
+        return sum(not sample.instances for sample in self.dataset.samples)
+
+    @property
+    def objects(self) -> dict[str, int]:
+        """Number of objects by class, zeros included."""
+        return self.dataset.objects_per_class()
+
+    @property
     def ranking(self) -> Path | None:
         """The table of all images in their order."""
-        return self.folder / RANKING if self.ranked else None
+        return self.folder / RANKING if self.order else None
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -58,8 +68,8 @@ class LabelResult:
             "images": self.images,
             "images_without_objects": self.without,
             "objects_per_class": self.objects,
-            "images_ranked": self.ranked,
-            "ranked_by": self.by,
+            "images_ranked": self.order and len(self.order),
+            "ranked_by": self.order and self.order.by,
             "ranking": str(self.ranking) if self.ranking else None,
             "opening": self.opening,
             "report": self.report.as_json(),
@@ -111,7 +121,8 @@ def label(
     show, folder, report = progress or Silent(), Path(out), Report()
     if limit is not None and limit < 1:
         raise UsageError(f"limit is {limit}", hint="It must be 1 or more.")
-    Recipe(to, link).check()
+    recipe = Recipe(to, link)
+    recipe.check()
     check_destination(Path(images), folder)
     waiting, done = _images(images, labelled, report, show)
     files = find_model(model, trust=trust, progress=show)
@@ -128,26 +139,16 @@ def label(
         samples = order.best(limit) if order else looking.at(waiting[:limit], report, show).samples
         spec = runner.spec
     dataset = Dataset(tuple(map(Category, spec.names)), tuple(samples))
-    recipe = Recipe(to, link, spec.task, Path(files.name).name)
     said = {"conf": conf, "iou": iou, "max_det": max_det, "limit": limit, "rank": rank}
-    sources = {sample.image: str(sample.image) for sample in samples}
-    origin = _origin(images, files, {**said, **recipe.as_json()}, list(sources))
+    origin = _origin(images, files, {**said, **recipe.as_json()}, samples)
+    recipe = replace(recipe, task=spec.task, model=Path(files.name).name)
     with atomic_folder(folder) as scratch:
+        sources = {sample.image: str(sample.image) for sample in samples}
         write_folder(dataset, scratch, origin, report, recipe, sources=sources, progress=show)
         if order is not None:
             order.write(scratch / RANKING)
-    return LabelResult(
-        folder=folder,
-        model=files.name,
-        backend=engine,
-        images=len(samples),
-        without=sum(not sample.instances for sample in samples),
-        objects=dataset.objects_per_class(),
-        ranked=len(waiting) if order else 0,
-        by=order.by if order else "",
-        opening=_opening(to, folder),
-        report=report,
-    )
+    opening = _opening(to, folder.absolute())
+    return LabelResult(folder, files.name, engine, dataset, order, opening, report)
 
 
 def _images(
@@ -166,7 +167,7 @@ def _images(
 
 
 def _origin(
-    images: str | Path, files: ModelFiles, options: Mapping[str, Any], found: Sequence[Path]
+    images: str | Path, files: ModelFiles, options: Mapping[str, Any], samples: Sequence[Sample]
 ) -> Origin:
     """What report and provenance say of where the annotations come from."""
     from detect_tl.curate.folder import Origin
@@ -174,7 +175,7 @@ def _origin(
     weights = files.checkpoint or files.onnx
     assert weights is not None, "a model has one of the two"
     return Origin(
-        root=Path(commonpath([path.parent for path in found])),
+        root=Path(commonpath([sample.image.parent for sample in samples])),
         title=Path(images).name or str(images),
         format="predictions",
         explanation=f"found by {files.name}; nobody has looked at them yet",
@@ -192,4 +193,4 @@ def _opening(to: Sequence[str], folder: Path) -> dict[str, str]:
     from detect_tl.formats.base import load_format
 
     formats = [load_format(name) for name in to]
-    return {f.title: f.opening.format(folder=folder.absolute()) for f in formats if f.opening}
+    return {f.title: f.opening.format(folder=folder) for f in formats if f.opening}

@@ -47,6 +47,9 @@ class Order:
             ranking = rank(uncertainties(looked.doubts), looked.features, known)
         return cls(looked, labelled, looking.embedding.by, ranking)
 
+    def __len__(self) -> int:
+        return len(self.ranking.order)
+
     def best(self, count: int | None) -> list[Sample]:
         """So many of the images, or all, the most instructive first."""
         return [self.looked.samples[place] for place in self.ranking.order[:count].tolist()]

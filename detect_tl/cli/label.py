@@ -118,9 +118,9 @@ def _describe(result: LabelResult) -> Iterator[Piece]:
         f"{counted(result.images, 'image')} and {counted(sum(result.objects.values()), 'object')}"
         f" labelled by {result.model} ({result.backend}); nothing found on {result.without}"
     )
-    if result.ranking is not None:
-        yield f"{counted(result.ranked, 'image')} ranked: {result.ranking}"
-        yield f"what looks alike was told by {result.by}"
+    if result.order is not None:
+        yield f"{counted(len(result.order), 'image')} ranked: {result.ranking}"
+        yield f"what looks alike was told by {result.order.by}"
     yield f"written: {result.folder}"
     for title, how in result.opening.items():
         yield f"to correct in {title}: {how}"

@@ -84,31 +84,37 @@ def rank(uncertainty: Floats, features: Floats, labelled: Floats) -> Ranking:
     uncertainty: (n,), 0 or more. features: (n, d), what images look like; near means alike.
     labelled: (m, d), of images that are labelled already; m may be 0.
     Neither scale matters. Ties go to the more uncertain, the farther, and the earlier, in turn.
+    Time grows with the square of n: 3,000 images of 256 features take some seconds.
     """
     n, m = len(features), len(labelled)
-    distance = np.full(n, np.inf)
-    nearest = np.full(n, NOBODY, np.int64)
+    # how far each image is from what is labelled so far; without anything, all are equally far
+    far, near = np.full(n, np.inf if m else 1.0), np.full(n, NOBODY, np.int64)
     for place, other in enumerate(labelled):
-        _approach(distance, nearest, features, other, place)
-    waiting = np.ones(n, bool)
-    order = np.empty(n, np.int64)
+        _approach(far, near, features, other, place)
+    distance, nearest, order = np.empty(n), np.empty(n, np.int64), np.empty(n, np.int64)
+    waiting = np.ones(n, np.bool_)
     for step in range(n):
-        rows = np.flatnonzero(waiting)
-        # without anything labelled, all are equally far
-        far = np.ones(len(rows)) if not m and step == 0 else distance[rows]
-        sure = uncertainty[rows]
-        best = rows[np.lexsort((rows, -far, -sure, -sure * far))[0]]
-        order[step] = best
-        waiting[best] = False
-        ahead = distance[waiting], nearest[waiting]
-        _approach(*ahead, features[waiting], features[best], m + int(best))
-        distance[waiting], nearest[waiting] = ahead
-    return Ranking(order, uncertainty, np.where(nearest == NOBODY, np.nan, distance), nearest)
+        best = _best(uncertainty, far, waiting)
+        order[step], waiting[best] = best, False
+        distance[best], nearest[best] = far[best], near[best]
+        if not m and not step:
+            distance[best] = np.nan
+            far[:] = np.inf
+        _approach(far, near, features, features[best], m + best)
+    return Ranking(order, uncertainty, distance, nearest)
 
 
-def _approach(distance: Floats, nearest: Ints, features: Floats, other: Floats, name: int) -> None:
+def _best(uncertainty: Floats, far: Floats, waiting: NDArray[np.bool_]) -> int:
+    """The place of the waiting image that teaches most."""
+    gain = np.where(waiting, uncertainty * far, -1.0)
+    ties = np.flatnonzero(gain == gain.max())
+    return int(ties[np.lexsort((-far[ties], -uncertainty[ties]))[0]])
+
+
+def _approach(far: Floats, near: Ints, features: Floats, other: Floats, name: int) -> None:
     """Shorten distances, in place, to an image that has just been labelled."""
-    found = np.sqrt(((features - other) ** 2).sum(axis=1))
-    nearer = found < distance
-    distance[nearer] = found[nearer]
-    nearest[nearer] = name
+    apart = features - other
+    found = np.sqrt(np.einsum("nd,nd->n", apart, apart))
+    nearer = found < far
+    far[nearer] = found[nearer]
+    near[nearer] = name

@@ -66,7 +66,7 @@ def test_it_counts_images_and_objects(detect_model: Path, shots: Path) -> None:
     result = labelled(detect_model, shots)
     assert (result.images, result.without) == (4, 1)
     assert result.objects == {"red": 2, "green": 2, "blue": 1}
-    assert (result.backend, result.ranking, result.ranked) == ("onnxruntime", None, 0)
+    assert (result.backend, result.ranking, result.order) == ("onnxruntime", None, None)
     assert not result.report.lost
     assert json.loads(json.dumps(result.as_json()))["images_without_objects"] == 1
     said = read_json(result.folder / "provenance.json")
@@ -278,8 +278,9 @@ def test_the_doubted_comes_first_and_copies_last(
     assert (table[0]["uncertainty"], table[0]["distance"]) == ("4", "")
     assert table[-1]["why"].endswith("looks the same as a.png")
     assert (table[-1]["image"], table[-1]["distance"]) == (str(shots / "z.png"), "0")
-    assert result.by.startswith("colours and edges")
-    assert result.ranked == 4
+    said = result.as_json()
+    assert said["images_ranked"] == 4
+    assert said["ranked_by"].startswith("colours and edges")
 
 
 def test_what_is_labelled_is_left_out_and_no_longer_new(
@@ -315,7 +316,7 @@ def test_a_checkpoint_is_asked_for_its_features(
     settings = {"backend": "torch", "imgsz": 64, "conf": 0.001, "max_det": 5}
     plain = labelled(small_checkpoint, shots, out=shots.parent / "plain", **settings)
     result = labelled(small_checkpoint, shots, rank=True, **settings)
-    assert result.by == "features of the model's backbone"
+    assert result.as_json()["ranked_by"] == "features of the model's backbone"
     assert result.objects == plain.objects
     assert {Path(row["image"]) for row in rows(result)} == set(shots.rglob("*.png"))
     assert rows(result)[-1]["distance"] == "0"
