@@ -58,7 +58,7 @@ class LabelResult:
     @property
     def ranking(self) -> Path | None:
         """The table of all images in their order."""
-        return self.folder / RANKING if self.order else None
+        return self.folder / RANKING if self.order is not None else None
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -68,8 +68,8 @@ class LabelResult:
             "images": self.images,
             "images_without_objects": self.without,
             "objects_per_class": self.objects,
-            "images_ranked": self.order and len(self.order),
-            "ranked_by": self.order and self.order.by,
+            "images_ranked": None if self.order is None else len(self.order),
+            "ranked_by": None if self.order is None else self.order.by,
             "ranking": str(self.ranking) if self.ranking else None,
             "opening": self.opening,
             "report": self.report.as_json(),
@@ -136,7 +136,9 @@ def label(
         if rank:
             looking.embedding = embedding(files, engine, looking.detector, device, trust=trust)
             order = Order.of(looking, waiting, done, report, show)
-        samples = order.best(limit) if order else looking.at(waiting[:limit], report, show).samples
+            samples = order.best(limit)
+        else:
+            samples = looking.at(waiting[:limit], report, show).samples
         spec = runner.spec
     dataset = Dataset(tuple(map(Category, spec.names)), tuple(samples))
     said = {"conf": conf, "iou": iou, "max_det": max_det, "limit": limit, "rank": rank}

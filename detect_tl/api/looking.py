@@ -76,6 +76,7 @@ class Looking:
         least = np.broadcast_to(np.asarray(self.detector.conf, np.float32), len(names))
         if self.embedding is not None:  # what is doubted counts, though it is not written
             self.detector.conf = min(LEAST_SCORE, float(least.min()))
+        self._features.clear()
         files = [(place, sample.image) for place, sample in enumerate(images)]
         samples, doubts, doubted = [], [], []
         for place, found in predict_split(

@@ -4,7 +4,8 @@ An image teaches the more, the less sure the model is of what it finds there, an
 like what is labelled already. The two are multiplied, and images taken one by one, each counting as
 labelled for those after it (k-centre greedy of Sener and Savarese 2018, weighted by uncertainty as
 in BADGE of Ash et al. 2020, but without its dice): the first N are the same whatever N is, and a
-copy of an image teaches nothing.
+copy of an image teaches nothing. Where a model finds nothing at all it doubts nothing, and such
+images come last, the most unlike the others first.
 """
 
 from __future__ import annotations

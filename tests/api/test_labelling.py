@@ -319,7 +319,8 @@ def test_a_checkpoint_is_asked_for_its_features(
     assert result.as_json()["ranked_by"] == "features of the model's backbone"
     assert result.objects == plain.objects
     assert {Path(row["image"]) for row in rows(result)} == set(shots.rglob("*.png"))
-    assert rows(result)[-1]["distance"] == "0"
+    assert float(rows(result)[-1]["distance"]) == pytest.approx(0, abs=1e-4)
+    assert Path(rows(result)[-1]["image"]).name == "z.png"
 
 
 # -- refused ----------------------------------------------------------------------------------

@@ -178,3 +178,9 @@ def test_classes_count_alike_whatever_their_number_of_objects() -> None:
     assert np.allclose(uncertainties(doubts * [1, 100, 1]), found_)
     assert found_.mean() == pytest.approx(1)
     assert uncertainties(np.zeros((2, 3))).tolist() == [0, 0]
+
+
+def test_where_nothing_is_doubted_what_is_unlike_comes_first() -> None:
+    features = np.asarray([[1.0, 0], [9, 0], [2, 0], [5, 0]])
+    assert rank(np.zeros(4), features, np.zeros((1, 2))).order.tolist() == [1, 3, 2, 0]
+    assert rank(np.asarray([0.0, 0, 1e-9, 0]), features, NONE).order.tolist()[0] == 2
