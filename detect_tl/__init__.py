@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         doctor,
         evaluate,
         filter,  # noqa: A004 - the verb is called so
+        label,
         merge,
         oneshot,
         predict,
@@ -57,6 +58,7 @@ __all__ = [
     "doctor",
     "evaluate",
     "filter",
+    "label",
     "merge",
     "oneshot",
     "predict",

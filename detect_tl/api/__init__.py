@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from detect_tl.api.demo import quickstart
     from detect_tl.api.evaluation import evaluate
     from detect_tl.api.exporting import export
+    from detect_tl.api.labelling import label
     from detect_tl.api.machine import doctor
     from detect_tl.api.oneshots import oneshot, oneshot_study
     from detect_tl.api.prediction import detector, predict
@@ -61,6 +62,7 @@ _MODULES = {
     "demo": ("quickstart",),
     "evaluation": ("evaluate",),
     "exporting": ("export",),
+    "labelling": ("label",),
     "machine": ("doctor",),
     "oneshots": (
         "oneshot",
@@ -109,6 +111,7 @@ __all__ = [
     "filter",
     "formats",
     "formats_of",
+    "label",
     "merge",
     "oneshot",
     "oneshot_study",

@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, str] = {
     "eval": "Measure how good a model is, how sure that is, and where it fails.",
     "compare": "Say which of several models is better.",
     "export": "Write a model as ONNX, proved to answer alike.",
+    "label": "Write what a model finds as annotations to be corrected.",
     "predict": "Detect on images, videos, cameras and streams.",
     "benchmark": "Time the engines of this machine on a model.",
     "serve": "Serve a page and an HTTP API that detect, until Ctrl-C.",

@@ -31,7 +31,7 @@ from detect_tl.core.progress import Progress, Silent
 from detect_tl.curate.names import plan_names
 from detect_tl.curate.report import Page, write_report
 from detect_tl.curate.stats import summary
-from detect_tl.formats.base import Writer, format_names, load_format
+from detect_tl.formats.base import Format, Writer, format_names, load_format
 from detect_tl.formats.detect import ReadResult
 from detect_tl.formats.prepared import PROVENANCE, TOOL
 
@@ -51,15 +51,17 @@ class Recipe:
 
     to: names of the formats. link: whether images are copied, hard-linked or sym-linked.
     task: "segment" writes outlines, "detect" boxes; "auto" takes what most objects have.
+    model: name of the model that found the objects, where nobody has confirmed them.
     """
 
     to: Sequence[str] = DEFAULT_FORMATS
     link: Link = "copy"
     task: Task | Literal["auto"] = "auto"
+    model: str | None = None
 
     def check(self) -> None:
         """Raise UsageError for a name that is not known, or a format that is not written."""
-        writers(self.to)
+        self.writers()
         if self.link not in LINKS:
             raise UsageError(
                 f"unknown way to link {self.link!r}", hint=did_you_mean(self.link, LINKS)
@@ -67,6 +69,12 @@ class Recipe:
         if self.task not in (*TASKS, "auto"):
             known = (*TASKS, "auto")
             raise UsageError(f"unknown task {self.task!r}", hint=did_you_mean(self.task, known))
+
+    def writers(self) -> dict[str, Writer]:
+        """What writes the formats, by their titles; raises as `check` does."""
+        if not self.to:
+            raise UsageError("no format to write was named", hint="For example --to yolo,coco.")
+        return dict(_writer(load_format(name), self.model) for name in self.to)
 
     def task_for(self, dataset: Dataset) -> Task:
         return dataset.natural_task if self.task == "auto" else self.task
@@ -182,7 +190,7 @@ def write_folder(
             planned, folder, recipe.link, report, edits=edits, progress=progress
         )
         placed = replace(dataset, samples=samples)
-        for title, write in writers(recipe.to).items():
+        for title, write in recipe.writers().items():
             with progress.step(f"Writing {title}"):
                 write(placed, folder, report, task)
         _say_lost_lists(placed, recipe, report)
@@ -224,20 +232,20 @@ def _at(sample: Sample, image: Path) -> Sample:
     )
 
 
-def writers(to: Sequence[str]) -> dict[str, Writer]:
-    """The functions that write the formats of these names, by their titles."""
-    if not to:
-        raise UsageError("no format to write was named", hint="For example --to yolo,coco.")
-    found: dict[str, Writer] = {}
-    for name in to:
-        chosen = load_format(name)
-        if chosen.write is None:
-            able = [n for n in format_names() if load_format(n).write is not None]
-            raise UsageError(
-                f"{chosen.title} can be read, but not written", hint=f"Known: {', '.join(able)}"
-            )
-        found[chosen.title] = chosen.write
-    return found
+def _writer(chosen: Format, model: str | None) -> tuple[str, Writer]:
+    if chosen.write is None:
+        able = [n for n in format_names() if load_format(n).write is not None]
+        raise UsageError(
+            f"{chosen.title} can be read, but not written", hint=f"Known: {', '.join(able)}"
+        )
+    if model is None or chosen.suggest is None:
+        return chosen.title, chosen.write
+    suggest = chosen.suggest
+
+    def write(dataset: Dataset, folder: Path, report: Report, task: Task) -> None:
+        suggest(dataset, folder, report, task, model)
+
+    return chosen.title, write
 
 
 def check_destination(source: Path, destination: Path) -> None:

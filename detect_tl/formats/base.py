@@ -30,6 +30,7 @@ class Sniff:
 
 Reader = Callable[[Source, Report], Dataset]
 Writer = Callable[[Dataset, Path, Report, Task], None]
+Suggester = Callable[[Dataset, Path, Report, Task, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,9 @@ class Format:
     write: describes a dataset whose images already lie at `folder/images/<split>/<name>`, for a
         task; adds what got lost to the report. None for a format that is only read.
     losses: what `write` cannot keep, by the name under which it counts it in `Report.lost`.
+    suggest: as `write`, where the tool holds what a model says apart from what people say; it is
+        also handed the name of the model. None where it makes no such difference.
+    opening: how its tool opens what was written, to correct it; {folder} stands for the folder.
     options: what `read` heeds of `source.options` beyond what all formats do ("columns").
     """
 
@@ -55,6 +59,8 @@ class Format:
     write: Writer | None = None
     losses: Mapping[str, str] = field(default_factory=dict)
     options: frozenset[str] = frozenset()
+    suggest: Suggester | None = None
+    opening: str = ""
 
 
 def format_names() -> list[str]:

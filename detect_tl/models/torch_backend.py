@@ -32,7 +32,7 @@ class TorchBackend:
         Raises WeightsError when the file is no checkpoint or is refused.
         """
         checkpoint = load_checkpoint(path, trust=trust)
-        self._device = torch.device(_device_name(device))
+        self._device = torch.device(device_name(device))
         self._model = checkpoint.model.to(self._device).eval()
         head = self._model.model[-1]
         self.spec = ModelSpec(
@@ -67,7 +67,8 @@ def _arrays(answer: Any, task: str) -> list[torch.Tensor]:
     return [first]
 
 
-def _device_name(device: str) -> str:
+def device_name(device: str) -> str:
+    """A device as torch calls it; empty for the best there is."""
     if device:
         return f"cuda:{device}" if device.isdigit() else device
     return "cuda:0" if torch.cuda.is_available() else "cpu"

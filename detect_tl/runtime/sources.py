@@ -53,11 +53,18 @@ def open_source(
     if is_address(text):
         return open_stream(text, patience=reconnect, say=say)
     path = Path(text).expanduser()
+    moving = path.exists() and not path.is_dir() and path.suffix.lower() not in IMAGE_SUFFIXES
+    return open_video(path) if moving else ImageSource(image_files(path))
+
+
+def image_files(path: Path) -> list[Path]:
+    """The images that a path stands for: itself, those of a folder, or those that fit a pattern.
+
+    Raises DataError when there are none.
+    """
     if path.is_dir():
         return _folder(path)
-    if not path.exists():
-        return _pattern(path)
-    return ImageSource([path]) if path.suffix.lower() in IMAGE_SUFFIXES else open_video(path)
+    return [path] if path.exists() else _pattern(path)
 
 
 def is_address(source: str) -> bool:
@@ -106,17 +113,17 @@ def _standard_input(pipe: RawFormat | None) -> Source:
     return RawSource(open(0, "rb", buffering=0, closefd=False), pipe)
 
 
-def _folder(path: Path) -> Source:
+def _folder(path: Path) -> list[Path]:
     images = find_images(path)
     if images:
-        return ImageSource(images)
+        return images
     videos = [p for p in sorted(path.iterdir()) if p.suffix.lower() in VIDEO_SUFFIXES]
     hint = f"It has videos; name one of them: {videos[0]}" if videos else "Check the folder."
     raise DataError("there are no images in this folder", path=path, hint=hint)
 
 
-def _pattern(path: Path) -> Source:
-    """A path that does not exist as it stands."""
+def _pattern(path: Path) -> list[Path]:
+    """What a path that does not exist as it stands stands for."""
     if not glob.has_magic(str(path)):
         raise DataError(
             "there is no such file or folder",
@@ -131,4 +138,4 @@ def _pattern(path: Path) -> Source:
         raise DataError(
             "no image fits this pattern", path=path, hint='For example "shots/**/*.jpg".'
         )
-    return ImageSource(images)
+    return images

@@ -182,4 +182,6 @@ FORMAT = Format(
     read=read,
     write=write,
     losses=LOSSES,
+    opening="make a task of {folder}/images/train, with cvat/labels.json in the Raw tab of its"
+    " labels; then Upload annotations, CVAT 1.1, cvat/train.xml",
 )

@@ -24,7 +24,7 @@ from detect_tl.formats.label_studio.region import (
     regions_of,
 )
 from detect_tl.formats.label_studio.task import tasks_of
-from detect_tl.formats.label_studio.write import LOSSES, write
+from detect_tl.formats.label_studio.write import LOSSES, suggest, write
 from detect_tl.formats.no_area import NoAreaError, say_no_area
 from detect_tl.formats.recognise import recognise
 from detect_tl.formats.records import (
@@ -170,4 +170,8 @@ FORMAT = Format(
     read=read,
     write=write,
     losses=LOSSES,
+    suggest=suggest,
+    opening="start label-studio with LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and"
+    " LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={folder}; give a project the labelling interface"
+    " label-studio/config.xml and the local storage {folder}/images; import label-studio/*.json",
 )

@@ -7,7 +7,7 @@ and LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT at the folder that was written, and i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from os.path import relpath
 from pathlib import Path
 from typing import Any
@@ -58,13 +58,49 @@ def write(dataset: Dataset, folder: Path, report: Report, task: Task) -> None:
     Images lie at `folder/images/<split>/<name>`; tasks name them for a local storage.
     """
     del task  # boxes and outlines are both kept, whatever is trained
+    _write(dataset, folder, report, _annotated)
+
+
+def suggest(dataset: Dataset, folder: Path, report: Report, task: Task, model: str) -> None:
+    """The same with predictions of a model, which are shown to whoever labels, to be corrected.
+
+    The score of a task, by which the tool sorts, is the mean of those of its objects.
+    """
+    del task
+
+    def predicted(regions: list[_Json]) -> _Json:
+        for region in regions:
+            region["origin"] = "prediction"
+        scores = [region["score"] for region in regions if "score" in region]
+        mean = {"score": sum(scores) / len(scores)} if scores else {}
+        prediction = {"model_version": model, **mean, "result": regions}
+        return {"annotations": [], "predictions": [prediction]}
+
+    _write(dataset, folder, report, predicted)
+
+
+def _annotated(regions: list[_Json]) -> _Json:
+    annotation = {"result": regions, "was_cancelled": False, "ground_truth": False}
+    return {"annotations": [annotation], "predictions": []}
+
+
+def _write(
+    dataset: Dataset, folder: Path, report: Report, said: Callable[[list[_Json]], _Json]
+) -> None:
+    """said: what a task holds beside its image, from the regions of its objects."""
     count_supercategories(dataset, "label-studio-supercategories", report)
     base = folder / "label-studio"
     for split in SPLITS:
         samples = dataset.in_split(split)
         if samples:
             with atomic_path(base / f"{split}.json") as path, path.open("wb") as stream:
-                tasks = (_task(sample, dataset.names, folder, report) for sample in samples)
+                tasks = (
+                    {
+                        "data": {"image": _address(sample.image, folder)},
+                        **said(_regions(sample, dataset.names, report)),
+                    }
+                    for sample in samples
+                )
                 stream.writelines(_lines(tasks))
     with atomic_path(base / "config.xml") as path:
         path.write_text(interface(dataset.names), "utf-8", newline="\n")
@@ -77,18 +113,17 @@ def _lines(tasks: Iterable[_Json]) -> Iterator[bytes]:
     yield b"\n]\n"
 
 
-def _task(sample: Sample, names: Sequence[str], folder: Path, report: Report) -> _Json:
+def _address(image: Path, folder: Path) -> str:
+    """How a local storage at `folder` calls an image."""
+    return f"/data/local-files/?d={quote(Path(relpath(image, folder)).as_posix())}"
+
+
+def _regions(sample: Sample, names: Sequence[str], report: Report) -> list[_Json]:
     instances = finite_only(sample.instances, "label-studio-not-finite", report)
-    image = quote(Path(relpath(sample.image, folder)).as_posix())
-    result = [
+    return [
         _region(item, names[item.category], f"r{place}", sample.size, report)
         for place, item in enumerate(instances, start=1)
     ]
-    return {
-        "data": {"image": f"/data/local-files/?d={image}"},
-        "annotations": [{"result": result, "was_cancelled": False, "ground_truth": False}],
-        "predictions": [],
-    }
 
 
 def _region(item: Instance, label: str, name: str, size: Size, report: Report) -> _Json:

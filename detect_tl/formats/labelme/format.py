@@ -170,4 +170,6 @@ FORMAT = Format(
     read=read,
     write=write,
     losses=LOSSES,
+    opening="labelme {folder}/images/train --output {folder}/labelme/train"
+    " --labels {folder}/labelme/labels.txt --nodata",
 )
