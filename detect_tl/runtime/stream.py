@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from detect_tl.core.errors import MachineError
 from detect_tl.core.findings import Finding
 from detect_tl.core.images import Image
+from detect_tl.runtime.config import RECONNECT_SECONDS
 from detect_tl.runtime.frames import Frame
 from detect_tl.runtime.video import (
     Decoding,
@@ -25,9 +26,6 @@ from detect_tl.runtime.video import (
 OPEN_SECONDS = 10.0
 READ_SECONDS = 10.0
 """How long a stream may be silent before it counts as lost."""
-
-RECONNECT_SECONDS = 60.0
-"""How long a lost stream is tried again, unless the user says otherwise."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
 _STEADY_SECONDS = 10.0
