@@ -19,6 +19,7 @@ from detect_tl.runtime.video import (
     VideoSource,
     damaged_packets,
     open_errors,
+    pending,
     reason,
     upright,
 )
@@ -88,7 +89,7 @@ class Stream:
             for captured, picture in self._decoding.pictures():
                 if self._ended.is_set():
                     return
-                yield Frame(upright(picture), index, captured - start, name, captured=captured)
+                yield Frame(pending(picture), index, captured - start, name, captured=captured)
                 index += 1
             if self._has_ended() or not self._reconnect(steady=_since(began) > _STEADY_SECONDS):
                 return
