@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detect_tl.api.exporting import exported
 from detect_tl.api.model_files import ModelFiles, find_model, sample_picture
+from detect_tl.api.zero_shot import find_names
 from detect_tl.core.errors import UsageError
 from detect_tl.core.progress import Progress, Silent
 
 if TYPE_CHECKING:
+    from detect_tl.runtime.config import PredictConfig
     from detect_tl.runtime.detector import Detector
     from detect_tl.runtime.result import PredictResult
 
@@ -20,6 +23,8 @@ def predict(
     model: str | Path,
     source: str | Path,
     *,
+    zero_shot: Sequence[str] = (),
+    open_weights: str | Path | None = None,
     trust: bool = False,
     progress: Progress | None = None,
     **settings: Any,
@@ -30,6 +35,9 @@ def predict(
     the parity gate, unless that was done before. source: image, folder, pattern, video, camera
     number, stream, "-" for raw bgr24 frames on standard input, of which `stdin_size` says width and
     height, or a .txt file that names several of those.
+    zero_shot: names to find, in place of the model's classes: first what those cover, by name,
+    synonym or parent, then an open-vocabulary model for the rest. open_weights: that model, a file
+    or a name; None: the first official one on this machine.
     settings: any field of `detect_tl.runtime.config.PredictConfig`: out, save, conf, classes,
     imgsz, track, backend, … `imgsz` may be one side. With `conf` "auto" every class has its best
     threshold, which training has measured and kept in the run.
@@ -47,10 +55,30 @@ def predict(
         refuse_existing(config.out)
     if config.show:
         refuse_window(source)
+    if zero_shot:
+        _refuse_auto(config)
+        found = find_names(
+            model,
+            zero_shot,
+            open_weights=open_weights,
+            imgsz=config.imgsz,
+            trust=trust,
+            progress=progress or Silent(),
+        )
+        result = run(found.models, source, config, progress=progress)
+        return replace(result, findings=(*found.findings, *result.findings))
     files = find_model(model, trust=trust, progress=progress)
     config = config.with_thresholds(lambda: best_confidences(files))
     path = exported(files, config.imgsz, trust=trust, progress=progress)
     return run(path, source, config, progress=progress)
+
+
+def _refuse_auto(config: PredictConfig) -> None:
+    if config.conf == "auto":
+        raise UsageError(
+            "thresholds were measured for the model's own classes, not for names of your own",
+            hint="Give a number with --conf.",
+        )
 
 
 def detector(

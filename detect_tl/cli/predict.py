@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from detect_tl.runtime.result import PredictResult
 
 
+_COCO_MODEL = "yolo11n"
+"""Whose classes --zero-shot looks through where no other model is named."""
+
+
 def _by_name(
     ctx: click.Context,
     parameter: click.Parameter,
@@ -42,16 +46,30 @@ def _by_name(
     detect-tl predict runs/mine "aerial/*.jpg" --tiles 640 --save csv,images
     detect-tl predict yolo11n street.mp4 --track --line gate:0,0.6,1,0.6 --classes person,car
     detect-tl predict yolo11n streams.txt --out cameras
+    detect-tl predict street.mp4 --zero-shot "sedan,pedestrian,vehicle" --out found
     detect-tl predict yolo11n - --stdin-size 640x360
     """,
 )
 @click.argument("model")
-@click.argument("source")
+@click.argument("source", required=False)
+@click.option(
+    "--zero-shot",
+    type=CommaList("NAMES"),
+    default=(),
+    help="Names to find, in place of the model's classes: what those cover by name, synonym or "
+    f"parent, and the rest by an open-vocabulary model. MODEL may be left out: {_COCO_MODEL}.",
+)
+@click.option(
+    "--open-weights",
+    metavar="NAME|FILE",
+    help="YOLOE or YOLO-World for names that no class of MODEL covers.  "
+    "[default: the first official one on this machine]",
+)
 @trust_option
 @pass_output
 @click.pass_context
 def command(
-    ctx: click.Context, /, console: Output, model: str, source: str, **options: Any
+    ctx: click.Context, /, console: Output, model: str, source: str | None, **options: Any
 ) -> None:
     """Detect on images, videos, cameras and streams, without torch.
 
@@ -60,9 +78,16 @@ def command(
     frames on standard input, as `ffmpeg … -f rawvideo -pix_fmt bgr24 -` gives them. A .txt file
     names several of those, one a line, which are read at the same time. A camera, stream or pipe
     runs until Ctrl-C, --limit or the window ends it, and what it gave until then is kept; the frame
-    age is the time from capture to output. Exit code 1 when one of several sources failed, or a
-    full disk ended the run.
+    age is the time from capture to output.
+
+    With --zero-shot no training is needed: it says for each name what stands for it. Names that no
+    class covers need the files of an open-vocabulary model; where they are missing, it says which,
+    with exit code 4. Exit code 1 when one of several sources failed, or a full disk ended the run.
     """
+    if source is None:
+        if not options["zero_shot"]:
+            raise click.MissingParameter(ctx=ctx, param_hint="'SOURCE'", param_type="argument")
+        model, source = _COCO_MODEL, model
     if options["out"] is None and not options["show"]:
         options["out"] = unused_folder(Path("predictions"))
     result = api.predict(model, source, progress=console.progress, **options)

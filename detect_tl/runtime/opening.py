@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from detect_tl.runtime.frames import Source
 from detect_tl.runtime.pipeline import share_cores
 from detect_tl.runtime.several import Several
 from detect_tl.runtime.tracking import lowered
+from detect_tl.runtime.wanted import Wanted, WantedBackend
 
 _WORTH_TRYING = 100
 """Frames of a source from which a second spent on finding the fastest engine comes back."""
@@ -37,9 +38,13 @@ class Ready:
     least: float | Sequence[float]
 
 
+Model = Path | Sequence[Wanted]
+"""An exported file, or files that each answer for some of the names that are asked for."""
+
+
 @contextmanager
 def opened_detector(
-    path: Path, source: Source | Several, config: PredictConfig, progress: Progress
+    model: Model, source: Source | Several, config: PredictConfig, progress: Progress
 ) -> Iterator[Ready]:
     """Load a model for a source, with the cores shared as suits it.
 
@@ -50,15 +55,40 @@ def opened_detector(
     workers, threads = share_cores(live=info.live, frames=info.frame_count)
     worth = info.frame_count is None or info.frame_count >= _WORTH_TRYING
     sample = source.sample() if worth else None
-    choice = chosen_engine(path, sample, config, threads=threads, calls=workers)
-    with closing(choice.backend):
-        if choice.reason:
-            progress.say(choice.reason)
-        detector = make_detector(choice.backend, config)
+    backend, names, reasons = open_model(model, sample, config, threads=threads, calls=workers)
+    with closing(backend):
+        for reason in reasons:
+            progress.say(reason)
+        detector = make_detector(backend, config)
         least = detector.conf
         if config.track:
             detector.conf = lowered(least)
-        yield Ready(detector=detector, workers=workers, backend=choice.name, least=least)
+        yield Ready(detector=detector, workers=workers, backend=names, least=least)
+
+
+def open_model(
+    model: Model,
+    sample: Image | None,
+    config: DetectorConfig,
+    *,
+    threads: int | None,
+    calls: int = 1,
+) -> tuple[Backend, str, list[str]]:
+    """A model in its engine, with the name of the engine, and why it was taken."""
+    if isinstance(model, Path):
+        choice = chosen_engine(model, sample, config, threads=threads, calls=calls)
+        return choice.backend, choice.name, [choice.reason] if choice.reason else []
+    with ExitStack() as guard:
+        choices = []
+        for part in model:
+            choice = chosen_engine(part.path, sample, config, threads=threads, calls=calls)
+            guard.callback(choice.backend.close)
+            choices.append(choice)
+        backends = [choice.backend for choice in choices]
+        joined = WantedBackend(list(zip(backends, (part.labels for part in model), strict=True)))
+        guard.pop_all()
+    names = dict.fromkeys(choice.name for choice in choices)
+    return joined, " + ".join(names), [choice.reason for choice in choices if choice.reason]
 
 
 def chosen_engine(

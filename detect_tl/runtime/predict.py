@@ -20,7 +20,7 @@ from detect_tl.runtime.draw import draw_counts, draw_detections
 from detect_tl.runtime.frames import Frame, Source
 from detect_tl.runtime.fresh import kept_fresh
 from detect_tl.runtime.mailbox import Turns
-from detect_tl.runtime.opening import Ready, opened_detector
+from detect_tl.runtime.opening import Model, Ready, opened_detector
 from detect_tl.runtime.pipeline import Finder, PipelineStats, run_pipeline
 from detect_tl.runtime.raw import RawFormat
 from detect_tl.runtime.regions import Region, lines_of, zones_of
@@ -36,7 +36,7 @@ COUNTS = "counts.csv"
 
 
 def predict(
-    model: Path | Detector,
+    model: Model | Detector,
     source: str | Path,
     config: PredictConfig | None = None,
     *,
@@ -44,8 +44,8 @@ def predict(
 ) -> PredictResult:
     """Detect on everything that `source` gives.
 
-    model: an exported file, or a detector that is ready: it keeps its own settings, those of
-    `DetectorConfig`, and stays open.
+    model: an exported file, several that each answer for some names (see `Wanted`), or a detector
+    that is ready: it keeps its own settings, those of `DetectorConfig`, and stays open.
     source: image, folder, pattern, video, camera number, stream address, or "-" for a pipe; see
     `open_source`. Or a list of sources in a .txt file, see `read_list`: all are read at the same
     time, and each has its own folder of results in `config.out`.
@@ -94,7 +94,7 @@ def _opened(source: str | Path, config: PredictConfig, progress: Progress) -> So
 
 @contextmanager
 def _ready(
-    model: Path | Detector, source: Source | Several, config: PredictConfig, progress: Progress
+    model: Model | Detector, source: Source | Several, config: PredictConfig, progress: Progress
 ) -> Iterator[Ready]:
     if isinstance(model, Detector):
         yield Ready(detector=model, workers=1, backend="", least=model.conf)
