@@ -12,7 +12,7 @@ import torch
 from detect_tl.core.errors import WeightsError
 from detect_tl.core.files import atomic_path
 from detect_tl.models.checkpoint import OPEN_TASKS, TOLD, Checkpoint, load_checkpoint
-from detect_tl.models.yolo import WorldModel, load_text_encoder, quiet
+from detect_tl.models.yolo import ImagePoolingAttn, WorldModel, load_text_encoder, quiet
 from detect_tl.transfer.encoders import ENCODERS, TOKENIZER, TOKENIZER_SOURCE, TextEncoder
 
 
@@ -28,8 +28,14 @@ def load_open_vocabulary(path: Path, *, trust: bool = False) -> Checkpoint:
             path=path,
             hint="Name a YOLOE or YOLO-World checkpoint, for example yoloe-11s-seg.pt.",
         )
-    head: Any = list(checkpoint.model.children())[-1]
-    if hasattr(head[-1], "lrpc"):
+    if any(isinstance(module, ImagePoolingAttn) for module in checkpoint.model.modules()):
+        raise WeightsError(
+            "is a YOLO-World of the first version, which cannot be exported for any size",
+            path=path,
+            hint="Take one of the second version, for example yolov8s-worldv2.pt.",
+        )
+    layers: Any = list(checkpoint.model.children())[-1]
+    if hasattr(layers[-1], "lrpc"):
         raise WeightsError(
             "is a prompt-free model, which cannot be told names",
             path=path,

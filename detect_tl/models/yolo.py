@@ -33,7 +33,7 @@ from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.models.yolo.segment import SegmentationTrainer
 from ultralytics.nn import modules as _modules, tasks as _tasks
-from ultralytics.nn.modules.block import TorchVision
+from ultralytics.nn.modules.block import ImagePoolingAttn, TorchVision
 from ultralytics.nn.tasks import (
     BaseModel,
     DetectionModel,
@@ -65,6 +65,7 @@ __all__ = [
     "BaseTrainer",
     "DetectionModel",
     "DetectionTrainer",
+    "ImagePoolingAttn",
     "Instances",
     "RandomPerspective",
     "SegmentationModel",
