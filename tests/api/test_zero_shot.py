@@ -131,18 +131,19 @@ def test_only_what_is_missing_is_named(
 def test_an_open_vocabulary_model_looks_for_the_rest(
     model: Path, image: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its weights are random: what it finds is not told here, but all of its code is run."""
+    """Its weights are random, and so is what it finds; but all of its code is run."""
     install_clip(monkeypatch)
     mobileclip(weights)
     open_checkpoint(weights, "yoloe-11s-seg")
     said = Said()
     asked = {"zero_shot": ["red", "crane"], "conf": 0.6, "trust": True, "backend": "onnxruntime"}
     result = api.predict(model, image, out=tmp_path / "o", save=["images"], progress=said, **asked)
-    assert result.objects == {"red": 1}
+    assert result.objects["red"] == 1
+    assert result.objects["crane"] >= 1
     assert result.findings[-1].message.startswith("crane: looked for by yoloe-11s-seg-")
     assert any(line.startswith("telling ") for line in said.lines)
     monkeypatch.delitem(sys.modules, "clip")  # once told, it needs no encoder any more
     again = api.predict(model, image, **asked)
-    assert again.objects == {"red": 1}
+    assert again.objects == result.objects
     alone = api.predict(model, image, **{**asked, "zero_shot": ["crane"]})
-    assert alone.objects == {}
+    assert list(alone.objects) == ["crane"]

@@ -29,12 +29,25 @@ def open_checkpoint(folder: Path, name: str) -> Path:
     with quiet(), torch.random.fork_rng():
         torch.manual_seed(0)
         model = kind(f"{small}.yaml", ch=3, nc=80, verbose=False)
+        _make_scores_vary(model)
     model.names = {index: f"class {index}" for index in range(80)}
     model.args = {"imgsz": 640}
     path = folder / f"{name}.pt"
     folder.mkdir(parents=True, exist_ok=True)
     torch.save({"model": deepcopy(model).half(), "train_args": {"imgsz": 64}}, path)
     return path
+
+
+def _make_scores_vary(model: BaseModel) -> None:
+    """Untrained, every score is the same small number, whatever picture and text say."""
+    for module in model.modules():
+        if hasattr(module, "logit_scale"):
+            nn.init.zeros_(module.bias)
+            nn.init.zeros_(module.logit_scale)
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.constant_(module.running_var, 0.25)
+    for branch in model.model[-1].cv3:
+        nn.init.normal_(branch[-1].bias)
 
 
 class Encoder(nn.Module):

@@ -60,6 +60,7 @@ def test_it_answers_as_ultralytics_does(
     checkpoint = load_checkpoint(ours)
     assert (checkpoint.names, checkpoint.task) == (tuple(NAMES), "segment")
     boxes, prototypes = answers(ours, images)
+    assert boxes[:, 4:7].std() > 0.05, "scores that are all alike would prove nothing"
     assert boxes.shape == (2, 4 + 3 + 32, 84)
 
     from ultralytics import YOLOE
@@ -86,7 +87,7 @@ def test_names_are_what_it_looks_for(yoloe: Path, images: np.ndarray, tmp_path: 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("_clip")
-@pytest.mark.parametrize("name", ["yoloe-26n-seg", "yoloe-v8s-seg", "yolov8s-worldv2"])
+@pytest.mark.parametrize("name", ["yoloe-26n-seg", "yolov8s-worldv2"])
 def test_every_family(name: str, images: np.ndarray, tmp_path: Path) -> None:
     path = open_checkpoint(tmp_path, name)
     assert encoder_for(load_open_vocabulary(path)) == encoder_of(find(name))
