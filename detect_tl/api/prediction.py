@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from detect_tl.api.exporting import exported
 from detect_tl.api.model_files import ModelFiles, find_model, sample_picture
@@ -14,8 +14,10 @@ from detect_tl.core.errors import UsageError
 from detect_tl.core.progress import Progress, Silent
 
 if TYPE_CHECKING:
-    from detect_tl.runtime.config import PredictConfig
+    from detect_tl.core.findings import Finding
+    from detect_tl.runtime.config import DetectorConfig
     from detect_tl.runtime.detector import Detector
+    from detect_tl.runtime.opening import Model
     from detect_tl.runtime.result import PredictResult
 
 
@@ -23,7 +25,7 @@ def predict(
     model: str | Path,
     source: str | Path,
     *,
-    zero_shot: Sequence[str] = (),
+    zero_shot: str | Sequence[str] = (),
     open_weights: str | Path | None = None,
     trust: bool = False,
     progress: Progress | None = None,
@@ -35,9 +37,9 @@ def predict(
     the parity gate, unless that was done before. source: image, folder, pattern, video, camera
     number, stream, "-" for raw bgr24 frames on standard input, of which `stdin_size` says width and
     height, or a .txt file that names several of those.
-    zero_shot: names to find, in place of the model's classes: first what those cover, by name,
-    synonym or parent, then an open-vocabulary model for the rest. open_weights: that model, a file
-    or a name; None: the first official one on this machine.
+    zero_shot: names to find in place of the model's classes, a list or with commas between them:
+    first what those cover, by name, synonym or parent, then an open-vocabulary model for the rest.
+    open_weights: that model, a file or a name; None: the first official one on this machine.
     settings: any field of `detect_tl.runtime.config.PredictConfig`: out, save, conf, classes,
     imgsz, track, backend, … `imgsz` may be one side. With `conf` "auto" every class has its best
     threshold, which training has measured and kept in the run.
@@ -55,58 +57,89 @@ def predict(
         refuse_existing(config.out)
     if config.show:
         refuse_window(source)
-    if zero_shot:
-        _refuse_auto(config)
-        found = find_names(
-            model,
-            zero_shot,
-            open_weights=open_weights,
-            imgsz=config.imgsz,
-            trust=trust,
-            progress=progress or Silent(),
-        )
-        result = run(found.models, source, config, progress=progress)
-        return replace(result, findings=(*found.findings, *result.findings))
+    show = progress or Silent()
+    chosen = _choose(
+        model, config, zero_shot, open_weights=open_weights, trust=trust, progress=show
+    )
+    result = run(chosen.model, source, chosen.config, progress=progress)
+    return replace(result, findings=(*chosen.findings, *result.findings))
+
+
+def detector(
+    model: str | Path,
+    *,
+    zero_shot: str | Sequence[str] = (),
+    open_weights: str | Path | None = None,
+    trust: bool = False,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> Detector:
+    """A model that is ready to detect, without torch; the caller closes it.
+
+    model, zero_shot, open_weights: as `predict` has them. settings: any field of
+    `detect_tl.runtime.config.DetectorConfig`. Raises what `predict` raises for these.
+    """
+    from detect_tl.core.images import read_image
+    from detect_tl.runtime.config import DetectorConfig
+    from detect_tl.runtime.opening import make_detector, open_model
+
+    config, show = DetectorConfig.parse(settings), progress or Silent()
+    chosen = _choose(
+        model, config, zero_shot, open_weights=open_weights, trust=trust, progress=show
+    )
+    picture = sample_picture(chosen.files)
+    sample = None if picture is None else read_image(picture)
+    backend, _, reasons = open_model(chosen.model, sample, chosen.config, threads=None)
+    for reason in reasons:
+        show.say(reason)
+    try:
+        return make_detector(backend, chosen.config)
+    except UsageError:
+        backend.close()
+        raise
+
+
+C = TypeVar("C", bound="DetectorConfig")
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen(Generic[C]):
+    """What is to run, with the settings that this needs. findings: what stands for which name."""
+
+    files: ModelFiles
+    model: Model
+    config: C
+    findings: tuple[Finding, ...] = ()
+
+
+def _choose(
+    model: str | Path,
+    config: C,
+    zero_shot: str | Sequence[str],
+    *,
+    open_weights: str | Path | None,
+    trust: bool,
+    progress: Progress,
+) -> _Chosen[C]:
     files = find_model(model, trust=trust, progress=progress)
-    config = config.with_thresholds(lambda: best_confidences(files))
-    path = exported(files, config.imgsz, trust=trust, progress=progress)
-    return run(path, source, config, progress=progress)
-
-
-def _refuse_auto(config: PredictConfig) -> None:
-    if config.conf == "auto":
+    if zero_shot and config.conf == "auto":
         raise UsageError(
             "thresholds were measured for the model's own classes, not for names of your own",
             hint="Give a number with --conf.",
         )
-
-
-def detector(
-    model: str | Path, *, trust: bool = False, progress: Progress | None = None, **settings: Any
-) -> Detector:
-    """A model that is ready to detect, without torch; the caller closes it.
-
-    model: as `predict` has it. settings: any field of `detect_tl.runtime.config.DetectorConfig`.
-    Raises what `predict` raises for a model or a setting.
-    """
-    from detect_tl.core.images import read_image
-    from detect_tl.runtime.config import DetectorConfig
-    from detect_tl.runtime.opening import chosen_engine, make_detector
-
-    config = DetectorConfig.parse(settings)
-    files = find_model(model, trust=trust, progress=progress)
     config = config.with_thresholds(lambda: best_confidences(files))
     path = exported(files, config.imgsz, trust=trust, progress=progress)
-    picture = sample_picture(files)
-    sample = None if picture is None else read_image(picture)
-    choice = chosen_engine(path, sample, config, threads=None)
-    if choice.reason:
-        (progress or Silent()).say(choice.reason)
-    try:
-        return make_detector(choice.backend, config)
-    except UsageError:
-        choice.backend.close()
-        raise
+    if not zero_shot:
+        return _Chosen(files, path, config)
+    found = find_names(
+        path,
+        zero_shot,
+        called=Path(model).name,
+        open_weights=open_weights,
+        trust=trust,
+        progress=progress,
+    )
+    return _Chosen(files, found.models, config, found.findings)
 
 
 def best_confidences(files: ModelFiles) -> Mapping[str, float]:

@@ -10,8 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from detect_tl.api.exporting import export, exported
-from detect_tl.api.model_files import find_model
+from detect_tl.api.exporting import export
 from detect_tl.core.errors import UsageError, WeightsError
 from detect_tl.core.findings import Finding
 from detect_tl.core.progress import Progress
@@ -31,17 +30,19 @@ class ZeroShot:
 
 
 def find_names(
-    model: str | Path,
-    names: Sequence[str],
+    model: Path,
+    names: str | Sequence[str],
     *,
+    called: str,
     open_weights: str | Path | None,
-    imgsz: tuple[int, int] | None,
     trust: bool,
     progress: Progress,
 ) -> ZeroShot:
     """First what the classes of a model cover, then an open-vocabulary model for the rest.
 
-    Every line of what stands for what is said before anything runs.
+    model: an exported file. called: what it is called to people. open_weights: None: the first
+    official open-vocabulary model on this machine.
+    What stands for what is said before anything runs.
 
     Raises UsageError for no names, WeightsError (naming the files and their sources) for names that
     nothing covers where there is no open-vocabulary model or no text encoder on this machine.
@@ -49,16 +50,15 @@ def find_names(
     from detect_tl.runtime.wanted import Wanted
     from detect_tl.transfer.cover import cover_names
 
-    asked = [name for name in (str(name).strip() for name in names) if name]
+    several = names.split(",") if isinstance(names, str) else names
+    asked = [name for name in (name.strip() for name in several) if name]
     if not asked:
         raise UsageError("there is no name to look for", hint='For example "forklift,helmet".')
-    files = find_model(model, trust=trust, progress=progress)
-    path = exported(files, imgsz, trust=trust, progress=progress)
-    coverage = cover_names(asked, _names_of(path))
-    told = [cover.describe(Path(model).name) for cover in coverage.covers]
+    coverage = cover_names(asked, _names_of(model))
+    told = [cover.describe(called) for cover in coverage.covers]
     for line in told:
         progress.say(line)
-    models = [Wanted(path, coverage.labels)] if coverage.labels else []
+    models = [Wanted(model, coverage.labels)] if coverage.labels else []
     if coverage.missing:
         path = _told(coverage.missing, open_weights, trust=trust, progress=progress)
         models.append(Wanted(path, {name: name for name in coverage.missing}))

@@ -10,7 +10,7 @@ import click
 
 from detect_tl import api
 from detect_tl.cli.declared import dataclass_options, put_options
-from detect_tl.cli.options import PATH, trust_option, verb
+from detect_tl.cli.options import PATH, trust_option, verb, zero_shot_options
 from detect_tl.cli.output import Output, Piece, Table, pass_output
 from detect_tl.cli.params import FRAME_SIZE, IMGSZ, CommaList, Confidence, Place
 from detect_tl.core.files import unused_folder
@@ -52,19 +52,7 @@ def _by_name(
 )
 @click.argument("model")
 @click.argument("source", required=False)
-@click.option(
-    "--zero-shot",
-    type=CommaList("NAMES"),
-    default=(),
-    help="Names to find, in place of the model's classes: what those cover by name, synonym or "
-    f"parent, and the rest by an open-vocabulary model. MODEL may be left out: {_COCO_MODEL}.",
-)
-@click.option(
-    "--open-weights",
-    metavar="NAME|FILE",
-    help="YOLOE or YOLO-World for names that no class of MODEL covers.  "
-    "[default: the first official one on this machine]",
-)
+@zero_shot_options
 @trust_option
 @pass_output
 @click.pass_context
@@ -80,9 +68,11 @@ def command(
     runs until Ctrl-C, --limit or the window ends it, and what it gave until then is kept; the frame
     age is the time from capture to output.
 
-    With --zero-shot no training is needed: it says for each name what stands for it. Names that no
-    class covers need the files of an open-vocabulary model; where they are missing, it says which,
-    with exit code 4. Exit code 1 when one of several sources failed, or a full disk ended the run.
+    --zero-shot needs no training, and MODEL may be left out: it is then yolo11n. It says of each
+    name what stands for it. Names that no class covers need the files of an open-vocabulary model;
+    where they are missing, it says which, with exit code 4.
+
+    Exit code 1 when one of several sources failed, or a full disk ended the run.
     """
     if source is None:
         if not options["zero_shot"]:

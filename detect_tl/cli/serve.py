@@ -9,7 +9,7 @@ import click
 
 from detect_tl import api
 from detect_tl.cli.declared import dataclass_options, put_options
-from detect_tl.cli.options import trust_option, verb
+from detect_tl.cli.options import trust_option, verb, zero_shot_options
 from detect_tl.cli.output import Output, pass_output
 from detect_tl.cli.params import IMGSZ, Confidence
 from detect_tl.runtime.config import DetectorConfig
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     detect-tl serve runs/mine --open
     detect-tl serve best.onnx --port 9000 --conf 0.5
     detect-tl serve yolo11n --host 0.0.0.0
+    detect-tl serve yolo11n --zero-shot "pedestrian,vehicle"
     """,
 )
 @click.argument("model")
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="In which a request must have arrived.",
 )
+@zero_shot_options
 @click.option("--open", "browse", is_flag=True, help="Open the page in the browser.")
 @trust_option
 @pass_output

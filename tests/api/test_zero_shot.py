@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
@@ -12,9 +15,13 @@ import pytest
 from detect_tl import api
 from detect_tl.core.errors import UsageError, WeightsError
 from detect_tl.core.progress import Silent
+from detect_tl.export.gate_images import packaged_photos
 from tests.models.open_models import install_clip, mobileclip, open_checkpoint
 from tests.runtime.colour_model import colour_model
 from tests.runtime.conftest import picture
+
+REAL = os.environ.get("DETECT_TL_WEIGHTS")
+"""Of the person who runs the tests; the tests themselves have a folder of their own."""
 
 COVERED = """
 import sys
@@ -28,6 +35,11 @@ print(result.objects)
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return colour_model(tmp_path_factory.mktemp("model") / "colours.onnx")
+
+
+@pytest.fixture(scope="module")
+def yoloe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return open_checkpoint(tmp_path_factory.mktemp("yoloe"), "yoloe-11s-seg")
 
 
 @pytest.fixture
@@ -67,7 +79,7 @@ def test_covered_names_are_said_shown_and_kept(model: Path, image: Path) -> None
         ("zero-shot", "info", line) for line in told
     ]
     assert not result.failed
-    by_name = api.predict(model, image, zero_shot=["Red", "green"], conf={"Red": 0.6, "green": 1})
+    by_name = api.predict(model, image, zero_shot="Red,green", conf={"Red": 0.6, "green": 1})
     assert by_name.objects == {"Red": 1}
 
 
@@ -110,8 +122,9 @@ def test_what_is_missing_is_named_with_its_source_and_its_place(
     assert not (tmp_path / "o").exists()
 
 
+@pytest.mark.slow
 def test_only_what_is_missing_is_named(
-    model: Path, image: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+    *, model: Path, yoloe: Path, image: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install_clip(monkeypatch)
     mobileclip(weights)
@@ -119,7 +132,7 @@ def test_only_what_is_missing_is_named(
         api.predict(model, image, zero_shot=["crane"])
     assert caught.value.message.endswith("this machine has no yoloe-11s-seg.pt")
     (weights / "mobileclip_blt.ts").unlink()
-    checkpoint = open_checkpoint(weights, "yoloe-11s-seg")
+    checkpoint = Path(shutil.copy(yoloe, weights))
     with pytest.raises(WeightsError, match="no checksum is known for yoloe-11s-seg"):
         api.predict(model, image, zero_shot=["crane"])
     with pytest.raises(WeightsError) as caught:
@@ -129,12 +142,18 @@ def test_only_what_is_missing_is_named(
 
 @pytest.mark.slow
 def test_an_open_vocabulary_model_looks_for_the_rest(
-    model: Path, image: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    *,
+    model: Path,
+    yoloe: Path,
+    image: Path,
+    weights: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its weights are random, and so is what it finds; but all of its code is run."""
     install_clip(monkeypatch)
     mobileclip(weights)
-    open_checkpoint(weights, "yoloe-11s-seg")
+    shutil.copy(yoloe, weights)
     said = Said()
     asked = {"zero_shot": ["red", "crane"], "conf": 0.6, "trust": True, "backend": "onnxruntime"}
     result = api.predict(model, image, out=tmp_path / "o", save=["images"], progress=said, **asked)
@@ -147,3 +166,33 @@ def test_an_open_vocabulary_model_looks_for_the_rest(
     assert again.objects == result.objects
     alone = api.predict(model, image, **{**asked, "zero_shot": ["crane"]})
     assert list(alone.objects) == ["crane"]
+
+
+def test_a_detector_of_names(model: Path) -> None:
+    with api.detector(model, zero_shot="green,Red", conf=0.6) as detector:
+        assert detector.spec.names == ("Red", "green")
+        (found,) = detector([picture(64, 64, (8, 8, 16, 16, "red"))])
+        assert found.class_id.tolist() == [0]
+
+
+def _real() -> tuple[Path, str]:
+    """The folder with real weights, and what it lacks to find names."""
+    folder = Path(REAL or ".")
+    files = ("yoloe-11s-seg.pt", "mobileclip_blt.ts")
+    lacking = [name for name in files if not (REAL and (folder / name).is_file())]
+    if find_spec("clip") is None:
+        lacking.append("the package clip")
+    return folder, ", ".join(lacking)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(_real()[1]), reason=f"DETECT_TL_WEIGHTS lacks {_real()[1]}")
+def test_real_weights_find_what_no_class_stands_for(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = _real()
+    monkeypatch.setenv("DETECT_TL_WEIGHTS", str(folder))
+    (bus,) = [path for path in packaged_photos() if path.name == "bus.jpg"]
+    result = api.predict(model, bus, zero_shot="bus wheel,unicorn", trust=True)
+    assert result.objects.get("bus wheel", 0) >= 1
+    assert "unicorn" not in result.objects
