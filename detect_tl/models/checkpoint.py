@@ -70,8 +70,11 @@ class Checkpoint:
 
     @property
     def trainable(self) -> bool:
-        """False for a model that was fused for inference: its BatchNorm layers are gone."""
-        return any(isinstance(module, nn.BatchNorm2d) for module in self.model.modules())
+        """False for a model that was fused for inference, whose BatchNorm layers are gone, and for
+        one of an open vocabulary."""
+        return type(self.model) in _TASKS and any(
+            isinstance(module, nn.BatchNorm2d) for module in self.model.modules()
+        )
 
 
 def same_tensors(one: Path, other: Path) -> bool:
@@ -103,6 +106,8 @@ def load_checkpoint(path: Path, *, trust: bool = False, untold: bool = False) ->
                 hint="detect-tl predict yolo11n SOURCE --zero-shot NAMES --open-weights FILE",
             )
         task = OPEN_TASKS[type(model)]
+        if untold:
+            model.names = None  # whatever they are, they will be others
     if task is None:
         raise WeightsError(
             f"holds a {type(model).__name__}, which neither detects boxes nor segments instances",

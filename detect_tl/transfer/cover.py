@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from detect_tl.transfer.kin import bare, relatives
 
@@ -44,14 +44,6 @@ class Cover:
         }[self.how]
         other = [name for name in self.shown if name != self.name]
         return f"{self.name}: {told}" + (f"; shown as {', '.join(other)}" if other else "")
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "classes": list(self.classes),
-            "how": self.how,
-            "shown": list(self.shown),
-        }
 
 
 @dataclass(frozen=True, slots=True)
