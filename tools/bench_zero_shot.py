@@ -61,7 +61,7 @@ def measured(dataset: Dataset, backend: Backend) -> tuple[dict[str, ClassScores]
     began = time.perf_counter()
     found = list(predict_split(detector, images))
     each = 1000 * (time.perf_counter() - began) / len(images)
-    scores = score(make_sheet(truth, found, names=backend.spec.names)).boxes
+    scores = score(make_sheet(truth, found, names=backend.spec.names)).box
     return {row.name: row for row in scores.per_class if row.ap is not None}, each
 
 
