@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from detect_tl.api.engines import runtime_device
 from detect_tl.api.exporting import exported
 from detect_tl.api.model_files import find_model, sample_picture
 from detect_tl.core.errors import DataError, UsageError
@@ -64,6 +63,7 @@ def benchmark(
     `predict` raises for a model.
     """
     from detect_tl.core.images import read_image
+    from detect_tl.runtime.backends import engine_device
     from detect_tl.runtime.benchmark import benchmark as run
 
     sides = (imgsz, imgsz) if isinstance(imgsz, int) else imgsz
@@ -81,7 +81,7 @@ def benchmark(
         backends=backends,
         imgsz=sides,
         rect=rect,
-        device=runtime_device(device),
+        device=engine_device(device),
         seconds=seconds,
         progress=progress,
     )

@@ -39,12 +39,12 @@ def opened_model(
         name = TORCH
     backend = _torch(files, imgsz, device, trust=trust) if name == TORCH else None
     if backend is None:
-        from detect_tl.runtime.backends import load_backend, readers
+        from detect_tl.runtime.backends import engine_device, load_backend, readers
 
         sides = (imgsz, imgsz) if isinstance(imgsz, int) else imgsz
         path = exported(files, sides, trust=trust, progress=progress)
         name = readers(path)[0] if name == "auto" else name
-        backend = load_backend(path, name, device=runtime_device(device))
+        backend = load_backend(path, name, device=engine_device(device))
     try:
         yield backend, name
     finally:
@@ -70,10 +70,3 @@ def _torch(
 def torch_device(device: str) -> str:
     """A device as torch's side calls it: "", "cpu", "mps" or a CUDA number."""
     return {"auto": "", "cuda": "0"}.get(device, device.removeprefix("cuda:"))
-
-
-def runtime_device(device: str) -> str:
-    """A device as the exported models' engines call it: "auto", "cpu", "cuda" and others."""
-    if device.isdigit() or device.startswith("cuda"):
-        return "cuda"
-    return device or "auto"

@@ -127,17 +127,12 @@ def evaluate(
     running = opened_model(files, backend, imgsz=imgsz, device=device, trust=trust, progress=show)
     with running as (runner, name):
         exam = _exam(dataset, runner, _sides(imgsz))
-        started = time.perf_counter()
-        sheet = exam.answer(batch, show)
-        seconds = time.perf_counter() - started
+        sheet, seconds = exam.timed(batch, show)
         with show.step("Scoring"):
             metrics = score(sheet, engine)
         evidence = None
         if metrics.objects and (analysis or mistakes is not None or out is not None):
-            with show.step("Looking into it"):
-                pictured = dict(exam.images)
-                settings = {"resamples": resamples, "seed": seed}
-                evidence = Evidence.of(files.name, sheet, pictured, **settings)
+            evidence = exam.evidence(files.name, sheet, resamples, seed, show)
         result = EvalResult(
             model=files.name,
             data=source,
@@ -153,10 +148,10 @@ def evaluate(
         )
     if mistakes is not None and evidence is not None:
         evidence.write_mistakes(mistakes, show)
-    if out is not None:
-        written = write_evaluation(Path(out), result.as_json(), sheet, evidence, show)
-        result = replace(result, files=written)
-    return result
+    if out is None:
+        return result
+    written = write_evaluation(Path(out), result.as_json(), sheet, evidence, show)
+    return replace(result, files=written)
 
 
 def pictures_of(run: RunFolder, count: int, progress: Progress) -> tuple[Picture, ...]:
@@ -184,8 +179,19 @@ class _Exam:
     images: list[tuple[int, Path]]
     masks: bool
 
-    def answer(self, batch: int, progress: Progress) -> Sheet:
-        """Let the model detect on everything."""
+    def timed(self, batch: int, progress: Progress) -> tuple[Sheet, float]:
+        """Let the model detect on everything, and say how many seconds that took."""
+        started = time.perf_counter()
+        sheet = self._answer(batch, progress)
+        return sheet, time.perf_counter() - started
+
+    def evidence(
+        self, model: str, sheet: Sheet, resamples: int, seed: int, progress: Progress
+    ) -> Evidence:
+        with progress.step("Looking into it"):
+            return Evidence.of(model, sheet, dict(self.images), resamples=resamples, seed=seed)
+
+    def _answer(self, batch: int, progress: Progress) -> Sheet:
         from detect_tl.evaluation.predict import VALIDATION, predict_split
         from detect_tl.evaluation.sheet import make_sheet
         from detect_tl.runtime.detector import Detector

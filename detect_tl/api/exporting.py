@@ -55,16 +55,13 @@ def export(
     if bundle is not None:
         refuse_existing(Path(bundle))
     files = find_model(model, trust=trust, progress=progress)
-    if files.checkpoint is None:
-        raise UsageError(
-            f"{model} is exported already", hint="Name a run folder, a .pt file or e.g. yolo11n."
-        )
-    target = _target(files, files.checkpoint, out, format)
+    checkpoint = _checkpoint_of(files)
+    target = _target(files, checkpoint, out, format)
     known = gate_data(files, data, show)
     if known.note:
         show.say(known.note)
     result = export_model(
-        files.checkpoint,
+        checkpoint,
         target,
         images=known.images,
         labelled=known.labelled,
@@ -86,6 +83,15 @@ def export(
     if files.run is not None and target == files.run.onnx:
         _tell_run(files.run, result, show)
     return result
+
+
+def _checkpoint_of(files: ModelFiles) -> Path:
+    if files.checkpoint is None:
+        raise UsageError(
+            f"{files.name} is exported already",
+            hint="Name a run folder, a .pt file or e.g. yolo11n.",
+        )
+    return files.checkpoint
 
 
 def _target(files: ModelFiles, checkpoint: Path, out: Path | None, wanted: str | None) -> Path:

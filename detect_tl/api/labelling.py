@@ -116,7 +116,8 @@ def label(
     from detect_tl.api.ordering import Order
     from detect_tl.core.dataset import Category, Dataset
     from detect_tl.curate.folder import Recipe, check_destination, write_folder
-    from detect_tl.runtime.opening import Asked
+    from detect_tl.runtime.config import DetectorConfig
+    from detect_tl.runtime.opening import make_detector
 
     show, folder, report = progress or Silent(), Path(out), Report()
     if limit is not None and limit < 1:
@@ -128,11 +129,11 @@ def label(
     files = find_model(model, trust=trust, progress=show)
     least = best_confidences(files) if conf == "auto" else conf
     sides = (imgsz, imgsz) if isinstance(imgsz, int) else imgsz
-    asked = Asked(conf=least, iou=iou, max_det=max_det, classes=classes, imgsz=sides)
+    asked = DetectorConfig(conf=least, iou=iou, max_det=max_det, classes=classes, imgsz=sides)
     running = opened_model(files, backend, imgsz=imgsz, device=device, trust=trust, progress=show)
     order = None
     with running as (runner, engine):
-        looking = Looking(asked.detector(runner))
+        looking = Looking(make_detector(runner, asked))
         if rank:
             looking.embedding = embedding(files, engine, looking.detector, device, trust=trust)
             order = Order.of(looking, waiting, done, report, show)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from detect_tl.api.engines import runtime_device
 from detect_tl.api.exporting import exported
 from detect_tl.api.model_files import ModelFiles, find_model, sample_picture
+from detect_tl.api.zero_shot import find_names
 from detect_tl.core.errors import UsageError
 from detect_tl.core.progress import Progress, Silent
 
 if TYPE_CHECKING:
+    from detect_tl.core.findings import Finding
+    from detect_tl.runtime.config import DetectorConfig
     from detect_tl.runtime.detector import Detector
+    from detect_tl.runtime.opening import Model
     from detect_tl.runtime.result import PredictResult
 
 
@@ -21,114 +25,121 @@ def predict(
     model: str | Path,
     source: str | Path,
     *,
-    out: Path | None = None,
-    save: Collection[str] | None = None,
-    show: bool = False,
-    track: bool = False,
-    lines: Mapping[str, Sequence[float]] | None = None,
-    zones: Mapping[str, Sequence[float]] | None = None,
-    tiles: int | None = None,
-    tile_overlap: float = 0.2,
-    conf: float | Mapping[str, float] | Literal["auto"] = 0.25,
-    iou: float = 0.7,
-    max_det: int = 300,
-    classes: Collection[str | int] | None = None,
-    imgsz: int | tuple[int, int] | None = None,
-    rect: bool | None = None,
-    backend: str = "auto",
-    device: str = "",
-    limit: int | None = None,
-    stdin_size: tuple[int, int] | None = None,
-    stdin_fps: float = 25.0,
-    reconnect: float = 60.0,
+    zero_shot: str | Sequence[str] = (),
+    open_weights: str | Path | None = None,
     trust: bool = False,
     progress: Progress | None = None,
+    **settings: Any,
 ) -> PredictResult:
     """Detect on everything that `source` gives, without torch.
 
     model: run folder, .pt, .onnx or the name of weights; a checkpoint is exported first, through
     the parity gate, unless that was done before. source: image, folder, pattern, video, camera
     number, stream, "-" for raw bgr24 frames on standard input, of which `stdin_size` says width and
-    height and `stdin_fps` how many are a second, or a .txt file that names several of those.
-    out: folder for the results; None writes nothing. conf: "auto" takes the best threshold of every
-    class, which training has measured and kept in the run. reconnect: seconds to go on trying when
-    a live stream is lost. The other values are those of `detect_tl.runtime.predict.predict`, which
-    see, and which says what is raised.
+    height, or a .txt file that names several of those.
+    zero_shot: names to find in place of the model's classes, a list or with commas between them:
+    first what those cover, by name, synonym or parent, then an open-vocabulary model for the rest.
+    open_weights: that model, a file or a name; None: the first official one on this machine.
+    settings: any field of `detect_tl.runtime.config.PredictConfig`: out, save, conf, classes,
+    imgsz, track, backend, … `imgsz` may be one side. With `conf` "auto" every class has its best
+    threshold, which training has measured and kept in the run.
+
+    `detect_tl.runtime.predict.predict` says how a run ends, and what is raised.
     """
     from detect_tl.core.files import refuse_existing
-    from detect_tl.core.geometry import Size
+    from detect_tl.runtime.config import PredictConfig
     from detect_tl.runtime.predict import predict as run
-    from detect_tl.runtime.raw import RawFormat
     from detect_tl.runtime.several import refuse_window
 
+    config = PredictConfig.parse(settings)
     # Before an export is made for nothing.
-    if out is not None:
-        refuse_existing(Path(out))
-    if show:
+    if config.out is not None:
+        refuse_existing(config.out)
+    if config.show:
         refuse_window(source)
-    pipe = None if stdin_size is None else RawFormat(Size(*stdin_size), stdin_fps)
-    sides = (imgsz, imgsz) if isinstance(imgsz, int) else imgsz
-    files = find_model(model, trust=trust, progress=progress)
-    least = best_confidences(files) if conf == "auto" else conf
-    path = exported(files, sides, trust=trust, progress=progress)
-    return run(
-        path,
-        source,
-        out=None if out is None else Path(out),
-        save=save,
-        show=show,
-        track=track,
-        lines=lines,
-        zones=zones,
-        tiles=tiles,
-        tile_overlap=tile_overlap,
-        conf=least,
-        iou=iou,
-        max_det=max_det,
-        classes=classes,
-        imgsz=sides,
-        rect=rect,
-        backend=backend,
-        device=runtime_device(device),
-        limit=limit,
-        pipe=pipe,
-        reconnect=reconnect,
-        progress=progress,
+    show = progress or Silent()
+    chosen = _choose(
+        model, config, zero_shot, open_weights=open_weights, trust=trust, progress=show
     )
+    result = run(chosen.model, source, chosen.config, progress=progress)
+    return replace(result, findings=(*chosen.findings, *result.findings))
 
 
 def detector(
     model: str | Path,
     *,
-    conf: float | Mapping[str, float] | Literal["auto"] = 0.25,
-    imgsz: int | tuple[int, int] | None = None,
-    backend: str = "auto",
-    device: str = "",
+    zero_shot: str | Sequence[str] = (),
+    open_weights: str | Path | None = None,
     trust: bool = False,
     progress: Progress | None = None,
+    **settings: Any,
 ) -> Detector:
     """A model that is ready to detect, without torch; the caller closes it.
 
-    model and the other values are those of `predict`, which see, and which says what is raised.
+    model, zero_shot, open_weights: as `predict` has them. settings: any field of
+    `detect_tl.runtime.config.DetectorConfig`. Raises what `predict` raises for these.
     """
     from detect_tl.core.images import read_image
-    from detect_tl.runtime.opening import Asked, chosen_engine
+    from detect_tl.runtime.config import DetectorConfig
+    from detect_tl.runtime.opening import make_detector, open_model
 
-    sides = (imgsz, imgsz) if isinstance(imgsz, int) else imgsz
-    files = find_model(model, trust=trust, progress=progress)
-    least = best_confidences(files) if conf == "auto" else conf
-    path = exported(files, sides, trust=trust, progress=progress)
-    asked = Asked(conf=least, imgsz=sides, backend=backend, device=runtime_device(device))
-    picture = sample_picture(files)
+    config, show = DetectorConfig.parse(settings), progress or Silent()
+    chosen = _choose(
+        model, config, zero_shot, open_weights=open_weights, trust=trust, progress=show
+    )
+    picture = sample_picture(chosen.files)
     sample = None if picture is None else read_image(picture)
-    choice = chosen_engine(path, sample, asked, threads=None)
-    if choice.reason:
-        (progress or Silent()).say(choice.reason)
+    backend, _, reasons = open_model(chosen.model, sample, chosen.config, threads=None)
+    for reason in reasons:
+        show.say(reason)
     try:
-        return asked.detector(choice.backend)
+        return make_detector(backend, chosen.config)
     except UsageError:
-        choice.backend.close()
+        backend.close()
         raise
+
+
+C = TypeVar("C", bound="DetectorConfig")
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen(Generic[C]):
+    """What is to run, with the settings that this needs. findings: what stands for which name."""
+
+    files: ModelFiles
+    model: Model
+    config: C
+    findings: tuple[Finding, ...] = ()
+
+
+def _choose(
+    model: str | Path,
+    config: C,
+    zero_shot: str | Sequence[str],
+    *,
+    open_weights: str | Path | None,
+    trust: bool,
+    progress: Progress,
+) -> _Chosen[C]:
+    files = find_model(model, trust=trust, progress=progress)
+    if zero_shot and config.conf == "auto":
+        raise UsageError(
+            "thresholds were measured for the model's own classes, not for names of your own",
+            hint="Give a number with --conf.",
+        )
+    config = config.with_thresholds(lambda: best_confidences(files))
+    path = exported(files, config.imgsz, trust=trust, progress=progress)
+    if not zero_shot:
+        return _Chosen(files, path, config)
+    found = find_names(
+        path,
+        zero_shot,
+        called=Path(model).name,
+        open_weights=open_weights,
+        trust=trust,
+        progress=progress,
+    )
+    return _Chosen(files, found.models, config, found.findings)
 
 
 def best_confidences(files: ModelFiles) -> Mapping[str, float]:

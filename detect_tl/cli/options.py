@@ -223,6 +223,27 @@ def trust_option(function: F) -> F:
     )(function)
 
 
+def zero_shot_options(function: F) -> F:
+    """Names to find; the function gets `zero_shot` and `open_weights`."""
+    for option in (
+        click.option(
+            "--open-weights",
+            metavar="NAME|FILE",
+            help="YOLOE or YOLO-World for names that no class of MODEL covers.  "
+            "[default: the first official one on this machine]",
+        ),
+        click.option(
+            "--zero-shot",
+            type=CommaList("NAMES"),
+            default=(),
+            help="Names to find in place of the model's classes: what those cover by name, synonym "
+            "or parent, and the rest by an open-vocabulary model.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
 def imgsz_option(function: F) -> F:
     return click.option(
         "--imgsz",

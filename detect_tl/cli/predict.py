@@ -8,15 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from detect_tl import api, plugins
-from detect_tl.cli.options import PATH, device_option, imgsz_option, trust_option, verb
+from detect_tl import api
+from detect_tl.cli.declared import dataclass_options, put_options
+from detect_tl.cli.options import PATH, trust_option, verb, zero_shot_options
 from detect_tl.cli.output import Output, Piece, Table, pass_output
-from detect_tl.cli.params import FRAME_SIZE, CommaList, Confidence, Place
+from detect_tl.cli.params import FRAME_SIZE, IMGSZ, CommaList, Confidence, Place
 from detect_tl.core.files import unused_folder
 from detect_tl.core.words import counted
+from detect_tl.runtime.config import PredictConfig
 
 if TYPE_CHECKING:
     from detect_tl.runtime.result import PredictResult
+
+
+_COCO_MODEL = "yolo11n"
+"""Whose classes --zero-shot looks through where no other model is named."""
 
 
 def _by_name(
@@ -40,112 +46,18 @@ def _by_name(
     detect-tl predict runs/mine "aerial/*.jpg" --tiles 640 --save csv,images
     detect-tl predict yolo11n street.mp4 --track --line gate:0,0.6,1,0.6 --classes person,car
     detect-tl predict yolo11n streams.txt --out cameras
+    detect-tl predict street.mp4 --zero-shot "sedan,pedestrian,vehicle" --out found
     detect-tl predict yolo11n - --stdin-size 640x360
     """,
 )
 @click.argument("model")
-@click.argument("source")
-@click.option(
-    "--out",
-    type=PATH,
-    metavar="DIR",
-    help="New folder for the results.  [default: predictions, or none with --show]",
-)
-@click.option(
-    "--save",
-    type=CommaList("KINDS"),
-    help=f"What to write: {', '.join(plugins.names('detect_tl.sinks'))}.  "
-    "[default: jsonl, and video or images]",
-)
-@click.option("--show", is_flag=True, help="Open a window; q ends the run.")
-@click.option(
-    "--track", is_flag=True, help="Follow objects and number them: videos, cameras and streams."
-)
-@click.option(
-    "--line",
-    "lines",
-    type=Place("x1,y1,x2,y2"),
-    multiple=True,
-    callback=_by_name,
-    help="Count who crosses this line, with --track; in is from its right to its left, seen from "
-    "its first point towards its second. Pixels or fractions; may be repeated.",
-)
-@click.option(
-    "--zone",
-    "zones",
-    type=Place("x1,y1,x2,y2,x3,y3,…"),
-    multiple=True,
-    callback=_by_name,
-    help="Count who stands inside these corners. Pixels or fractions; may be repeated.",
-)
-@click.option(
-    "--tiles",
-    type=click.IntRange(min=32),
-    metavar="SIDE",
-    help="Look at tiles of this side in pixels too: small objects in large pictures.",
-)
-@click.option(
-    "--tile-overlap",
-    type=click.FloatRange(0, 0.9),
-    default=0.2,
-    show_default=True,
-    help="Share of its side that a tile has in common with the next.",
-)
-@click.option(
-    "--conf",
-    type=Confidence(),
-    default=0.25,
-    show_default=True,
-    help="Lowest score to keep, for all or by class (person=0.5,car=0.3); auto: the best one for "
-    "every class, as training measured.",
-)
-@click.option(
-    "--iou",
-    type=click.FloatRange(0, 1),
-    default=0.7,
-    show_default=True,
-    help="Overlap from which two boxes of a class are one.",
-)
-@click.option(
-    "--max-det",
-    type=click.IntRange(min=1),
-    default=300,
-    show_default=True,
-    help="Most objects in a picture.",
-)
-@click.option("--classes", type=CommaList("NAMES"), help="Classes to keep.  [default: all]")
-@imgsz_option
-@click.option(
-    "--rect/--square",
-    default=None,
-    help="Pad to the picture's own shape or to a square.  [default: rect where sizes are free]",
-)
-@click.option(
-    "--backend", default="auto", show_default=True, metavar="NAME", help="Engine that runs it."
-)
-@device_option
-@click.option("--limit", type=click.IntRange(min=1), help="End after so many frames.")
-@click.option(
-    "--reconnect",
-    type=click.FloatRange(min=0),
-    default=60.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to try again when a stream is lost; 0: not at all.",
-)
-@click.option("--stdin-size", type=FRAME_SIZE, help="Size of the raw frames on standard input.")
-@click.option(
-    "--stdin-fps",
-    type=click.FloatRange(0, 1000, min_open=True),
-    default=25.0,
-    show_default=True,
-    help="Frames a second on standard input.",
-)
+@click.argument("source", required=False)
+@zero_shot_options
 @trust_option
 @pass_output
 @click.pass_context
 def command(
-    ctx: click.Context, /, console: Output, model: str, source: str, **options: Any
+    ctx: click.Context, /, console: Output, model: str, source: str | None, **options: Any
 ) -> None:
     """Detect on images, videos, cameras and streams, without torch.
 
@@ -154,14 +66,56 @@ def command(
     frames on standard input, as `ffmpeg … -f rawvideo -pix_fmt bgr24 -` gives them. A .txt file
     names several of those, one a line, which are read at the same time. A camera, stream or pipe
     runs until Ctrl-C, --limit or the window ends it, and what it gave until then is kept; the frame
-    age is the time from capture to output. Exit code 1 when one of several sources failed, or a
-    full disk ended the run.
+    age is the time from capture to output.
+
+    --zero-shot needs no training, and MODEL may be left out: it is then yolo11n. It says of each
+    name what stands for it. Names that no class covers need the files of an open-vocabulary model;
+    where they are missing, it says which, with exit code 4.
+
+    Exit code 1 when one of several sources failed, or a full disk ended the run.
     """
+    if source is None:
+        if not options["zero_shot"]:
+            raise click.MissingParameter(ctx=ctx, param_hint="'SOURCE'", param_type="argument")
+        model, source = _COCO_MODEL, model
     if options["out"] is None and not options["show"]:
         options["out"] = unused_folder(Path("predictions"))
     result = api.predict(model, source, progress=console.progress, **options)
     console.show(result, _describe)
     ctx.exit(1 if result.failed else 0)
+
+
+_SPECIAL: dict[str, dict[str, Any]] = {
+    "out": {
+        "type": PATH,
+        "metavar": "DIR",
+        "help": "New folder for the results.  [default: predictions, or none with --show]",
+    },
+    "save": {"type": CommaList("KINDS")},
+    "lines": {
+        "param_decls": ["--line", "lines"],
+        "type": Place("x1,y1,x2,y2"),
+        "multiple": True,
+        "callback": _by_name,
+    },
+    "zones": {
+        "param_decls": ["--zone", "zones"],
+        "type": Place("x1,y1,x2,y2,x3,y3,…"),
+        "multiple": True,
+        "callback": _by_name,
+    },
+    "tiles": {"metavar": "SIDE"},
+    "conf": {"type": Confidence()},
+    "classes": {"type": CommaList("NAMES")},
+    "imgsz": {"type": IMGSZ},
+    "rect": {"param_decls": ["--rect/--square", "rect"], "type": bool, "is_flag": True},
+    "backend": {"metavar": "NAME"},
+    "reconnect": {"metavar": "SECONDS"},
+    "stdin_size": {"type": FRAME_SIZE},
+    "stdin_fps": {"type": click.FloatRange(0, 1000, min_open=True)},
+}
+
+put_options(command, list(dataclass_options(PredictConfig, _SPECIAL)), before="trust")
 
 
 def _describe(result: PredictResult) -> Iterator[Piece]:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from detect_tl import api
-from detect_tl.cli.options import device_option, imgsz_option, trust_option, verb
+from detect_tl.cli.declared import dataclass_options, put_options
+from detect_tl.cli.options import trust_option, verb, zero_shot_options
 from detect_tl.cli.output import Output, pass_output
-from detect_tl.cli.params import Confidence
+from detect_tl.cli.params import IMGSZ, Confidence
+from detect_tl.runtime.config import DetectorConfig
 
 if TYPE_CHECKING:
     from detect_tl.web.server import Address
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     detect-tl serve runs/mine --open
     detect-tl serve best.onnx --port 9000 --conf 0.5
     detect-tl serve yolo11n --host 0.0.0.0
+    detect-tl serve yolo11n --zero-shot "pedestrian,vehicle"
     """,
 )
 @click.argument("model")
@@ -39,18 +42,6 @@ if TYPE_CHECKING:
     help="Port to listen on; 0 takes a free one.",
 )
 @click.option("--token", help="What clients must know.  [default: made up where one is needed]")
-@click.option(
-    "--conf",
-    type=Confidence(),
-    default=0.25,
-    show_default=True,
-    help="Lowest score to keep, unless a client asks for another; auto: as training measured.",
-)
-@imgsz_option
-@click.option(
-    "--backend", default="auto", show_default=True, metavar="NAME", help="Engine that runs it."
-)
-@device_option
 @click.option(
     "--max-size",
     type=click.FloatRange(min=0, min_open=True),
@@ -88,6 +79,7 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="In which a request must have arrived.",
 )
+@zero_shot_options
 @click.option("--open", "browse", is_flag=True, help="Open the page in the browser.")
 @trust_option
 @pass_output
@@ -96,7 +88,8 @@ def command(console: Output, model: str, browse: bool, **options: Any) -> None:
 
     MODEL is a run folder, a .pt or .onnx file, or the name of weights. On the page, a picture, a
     video or the camera of the browser shows boxes and masks live. POST /predict takes a picture and
-    gives JSON; /openapi.json describes it, /metrics is for Prometheus. Nothing is sent elsewhere.
+    gives JSON; /openapi.json describes it, /metrics is for Prometheus. A client may ask for another
+    confidence than --conf. Nothing is sent elsewhere.
     """
     from detect_tl.web.settings import Limits, Settings, check_installed
 
@@ -114,6 +107,19 @@ def command(console: Output, model: str, browse: bool, **options: Any) -> None:
         from detect_tl.web.server import serve
 
         serve(detector, settings, lambda address: _announce(console, address, browse))
+
+
+put_options(
+    command,
+    list(
+        dataclass_options(
+            DetectorConfig,
+            {"conf": {"type": Confidence()}, "imgsz": {"type": IMGSZ}},
+            only=("conf", "imgsz", "backend", "device"),
+        )
+    ),
+    before="max_size",
+)
 
 
 def _announce(console: Output, address: Address, browse: bool) -> None:

@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 from detect_tl import api
 from detect_tl.api.training import TrainResult
+from detect_tl.cli.declared import explained, put_options
 from detect_tl.cli.errors import resumable
 from detect_tl.cli.options import PATH, Command, verb
 from detect_tl.cli.output import Output, Piece, Table, pass_output
@@ -114,21 +115,8 @@ def _option(name: str, field: FieldInfo) -> click.Option:
         multiple=name == "also",
         default=None if field.default == () else field.default,
         metavar=_METAVARS.get(name),
-        help=_help(field),
+        help=explained(field.description or "", field.default),
     )
-
-
-def _help(field: FieldInfo) -> str:
-    """The description, with what it says of the default in brackets, as click writes it."""
-    text, _, unset = (field.description or "").partition("; None: ")
-    if not unset:
-        text, _, unset = text.partition("; empty: ")
-    if text.partition(" ")[0].isalpha():
-        text = text[0].upper() + text[1:]
-    default = unset or (field.default if not isinstance(field.default, bool) else "")
-    if field.default is True:
-        default = "on"
-    return f"{text}.  [default: {default}]" if default not in ("", None, ()) else f"{text}."
 
 
 def _kind(name: str, field: FieldInfo) -> Any:
@@ -153,8 +141,7 @@ def add_settings(target: Command, *, before: str, without: Collection[str] = ())
         for name, field in TrainConfig.model_fields.items()
         if name != "data" and name not in without
     ]
-    place = next(k for k, parameter in enumerate(target.params) if parameter.name == before)
-    target.params[place:place] = settings
+    put_options(target, settings, before=before)
 
 
 add_settings(command, before="plan")

@@ -19,7 +19,7 @@ from detect_tl.export.half import PRECISIONS, Precision
 from detect_tl.export.parity import ParityReport, Tolerance
 from detect_tl.export.sensitivity import Quantized
 from detect_tl.export.trial import Gates, Workshop, candidates
-from detect_tl.models.checkpoint import load_checkpoint
+from detect_tl.models.checkpoint import Checkpoint, load_checkpoint
 from detect_tl.models.onnx_export import build_graph
 from detect_tl.models.torch_backend import TorchBackend
 
@@ -136,8 +136,7 @@ def export_model(
     pictures = gate_images(images)
     with show.step("Export", 2) as bar:
         source = load_checkpoint(checkpoint, trust=trust)
-        side = imgsz or source.train_args.get("imgsz") or 640
-        reference = TorchBackend(checkpoint, imgsz=side, device="cpu", trust=trust)
+        reference = _reference(source, imgsz, trust=trust)
         spec = replace(reference.spec, batch=batch, dynamic=dynamic)
         _check_size(spec)
         bar.advance()
@@ -164,6 +163,14 @@ def export_model(
         nms=nms,
         metadata=workshop.metadata(nms=nms),
     )
+
+
+def _reference(
+    source: Checkpoint, imgsz: int | tuple[int, int] | None, *, trust: bool
+) -> TorchBackend:
+    """The checkpoint itself, which the export must answer like."""
+    side = imgsz or source.train_args.get("imgsz") or 640
+    return TorchBackend(source.path, imgsz=side, device="cpu", trust=trust)
 
 
 def _check_request(batch: int, precision: str, opset: int | None) -> None:

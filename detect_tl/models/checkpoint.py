@@ -21,12 +21,25 @@ from detect_tl.models.yolo import (
     ULTRALYTICS_VERSION,
     DetectionModel,
     SegmentationModel,
+    WorldModel,
+    YOLOEModel,
+    YOLOESegModel,
     quiet,
 )
 from detect_tl.transfer.container import require_checkpoint_file
 from detect_tl.transfer.freeze import LayerRanges
 
 _TASKS: dict[type[nn.Module], Task] = {DetectionModel: "detect", SegmentationModel: "segment"}
+OPEN_TASKS: dict[type[nn.Module], Task] = {
+    WorldModel: "detect",
+    YOLOEModel: "detect",
+    YOLOESegModel: "segment",
+}
+"""Models that find what they are told to. Once they have been told, they detect like any other."""
+
+TOLD = "detect_tl_names"
+"""Of a checkpoint: the names that such a model was told."""
+
 _FACTS = ("epoch", "date", "version", "license", "best_fitness", "train_metrics", "detect_tl")
 _TRUST = "If you trust where the file comes from, repeat with --trust."
 _USE_YOLO = "Use a detection or segmentation checkpoint of YOLOv8, YOLO11 or YOLO26."
@@ -57,8 +70,11 @@ class Checkpoint:
 
     @property
     def trainable(self) -> bool:
-        """False for a model that was fused for inference: its BatchNorm layers are gone."""
-        return any(isinstance(module, nn.BatchNorm2d) for module in self.model.modules())
+        """False for a model that was fused for inference, whose BatchNorm layers are gone, and for
+        one of an open vocabulary."""
+        return type(self.model) in _TASKS and any(
+            isinstance(module, nn.BatchNorm2d) for module in self.model.modules()
+        )
 
 
 def same_tensors(one: Path, other: Path) -> bool:
@@ -67,11 +83,12 @@ def same_tensors(one: Path, other: Path) -> bool:
     return list(a) == list(b) and all(torch.equal(a[name], b[name]) for name in a)
 
 
-def load_checkpoint(path: Path, *, trust: bool = False) -> Checkpoint:
+def load_checkpoint(path: Path, *, trust: bool = False, untold: bool = False) -> Checkpoint:
     """Load a detection or segmentation checkpoint of Ultralytics' making.
 
     trust: also load one that asks for more than models are made of. That runs whatever the file
         contains, as the user.
+    untold: also load an open-vocabulary model that has not been told what to look for.
 
     Raises WeightsError when the file is missing, no checkpoint, damaged, refused, or of a model
     that this package cannot use.
@@ -79,7 +96,18 @@ def load_checkpoint(path: Path, *, trust: bool = False) -> Checkpoint:
     require_checkpoint_file(path)
     content = _load_anything(path) if trust else _load_safely(path)
     model = _find_model(content, path)
+    held: Mapping[str, Any] = content if isinstance(content, dict) else {}
     task = _TASKS.get(type(model))
+    if task is None and type(model) in OPEN_TASKS:
+        if not (untold or TOLD in held):
+            raise WeightsError(
+                "holds an open-vocabulary model, which must be told what to look for",
+                path=path,
+                hint="detect-tl predict yolo11n SOURCE --zero-shot NAMES --open-weights FILE",
+            )
+        task = OPEN_TASKS[type(model)]
+        if untold:
+            model.names = None  # whatever they are, they will be others
     if task is None:
         raise WeightsError(
             f"holds a {type(model).__name__}, which neither detects boxes nor segments instances",
@@ -88,7 +116,6 @@ def load_checkpoint(path: Path, *, trust: bool = False) -> Checkpoint:
         )
     if problem := "" if trust else architecture_problem(getattr(model, "yaml", None)):
         raise WeightsError(f"was refused: {problem}", path=path, hint=_TRUST)
-    held: Mapping[str, Any] = content if isinstance(content, dict) else {}
     train_args = held.get("train_args")
     try:
         model = _made_ready(model, task, path)

@@ -23,6 +23,7 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 _IMPORTED_BY_USER = "ultralytics" in sys.modules
 
+from torch import device
 from torch.nn import Module
 from ultralytics import YOLO, __version__ as ULTRALYTICS_VERSION  # noqa: N812
 from ultralytics.cfg import DEFAULT_CFG
@@ -32,11 +33,14 @@ from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.models.yolo.segment import SegmentationTrainer
 from ultralytics.nn import modules as _modules, tasks as _tasks
-from ultralytics.nn.modules.block import TorchVision
+from ultralytics.nn.modules.block import ImagePoolingAttn, TorchVision
 from ultralytics.nn.tasks import (
     BaseModel,
     DetectionModel,
     SegmentationModel,
+    WorldModel,
+    YOLOEModel,
+    YOLOESegModel,
     yaml_model_load,
 )
 from ultralytics.utils import (
@@ -62,12 +66,17 @@ __all__ = [
     "BaseTrainer",
     "DetectionModel",
     "DetectionTrainer",
+    "ImagePoolingAttn",
     "Instances",
     "RandomPerspective",
     "SegmentationModel",
     "SegmentationTrainer",
+    "WorldModel",
+    "YOLOEModel",
+    "YOLOESegModel",
     "build_model",
     "checkpoint_classes",
+    "load_text_encoder",
     "make_anchors",
     "model_config",
     "quiet",
@@ -163,6 +172,18 @@ def build_model(config: dict[str, Any], task: Task, class_count: int) -> BaseMod
     """Build a model with random weights from a configuration (see `model_config`)."""
     with quiet():
         return _MODELS[task](deepcopy(config), nc=class_count, verbose=False)
+
+
+def load_text_encoder(kind: str, file: Path) -> Module:
+    """A text encoder from a file of its own, on the CPU; by itself Ultralytics would download one.
+
+    kind: "clip", "mobileclip" or "mobileclip2". The package `clip` must be installed.
+    """
+    from ultralytics.nn.text_model import CLIP, MobileCLIPTS
+
+    cpu = device("cpu")
+    encoder: Module = CLIP(str(file), cpu) if kind == "clip" else MobileCLIPTS(cpu, str(file))
+    return encoder
 
 
 def model_config(source: dict[str, Any] | str, task: Task) -> dict[str, Any]:

@@ -86,6 +86,13 @@ def readers(path: Path) -> list[str]:
     return found
 
 
+def engine_device(device: str) -> str:
+    """A device as the engines call it ("auto", "cpu", "cuda" and others); torch counts CUDA's."""
+    if device.isdigit() or device.startswith("cuda"):
+        return "cuda"
+    return device or "auto"
+
+
 class OnnxRuntimeBackend:
     """ONNX Runtime, on the CPU or a CUDA device.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -17,18 +17,40 @@ from detect_tl.core.images import Image
 SourceKind = Literal["images", "video", "stream", "camera", "several"]
 
 
+class Pending:
+    """A picture that is made when it is first asked for: a frame that is dropped costs nothing.
+
+    make: gives it; called once. size: that it will have.
+    One thread at a time may ask, as frames are handed from one to the next.
+    """
+
+    __slots__ = ("_image", "_make", "size")
+
+    def __init__(self, make: Callable[[], Image], size: Size) -> None:
+        self._make: Callable[[], Image] | None = make
+        self._image: Image | None = None
+        self.size = size
+
+    @property
+    def image(self) -> Image:
+        if self._make is not None:
+            self._image, self._make = self._make(), None
+        assert self._image is not None, "it was made above, or before"
+        return self._image
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """One picture.
 
-    image: (height, width, 3) uint8 BGR, upright (EXIF orientation or rotation applied).
+    picture: its pixels, or what makes them; see `image`.
     index: 0, 1, … in the order of the source, before any are dropped.
     time: seconds since the first frame; 0 for single images.
     name: for people and file names. path: of the image or video; None for cameras and streams.
     captured: when it entered this process, in seconds of `time.monotonic`.
     """
 
-    image: Image
+    picture: Image | Pending
     index: int
     time: float
     name: str
@@ -36,8 +58,15 @@ class Frame:
     captured: float = field(default_factory=monotonic)
 
     @property
+    def image(self) -> Image:
+        """(height, width, 3) uint8 BGR, upright (EXIF orientation or rotation applied)."""
+        return self.picture.image if isinstance(self.picture, Pending) else self.picture
+
+    @property
     def size(self) -> Size:
-        return Size(self.image.shape[1], self.image.shape[0])
+        if isinstance(self.picture, Pending):
+            return self.picture.size
+        return Size(self.picture.shape[1], self.picture.shape[0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

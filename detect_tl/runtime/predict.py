@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from detect_tl.core.detections import Detections
-from detect_tl.core.errors import DetectTLError, UsageError
+from detect_tl.core.errors import DetectTLError
 from detect_tl.core.files import atomic_folder, refuse_existing
+from detect_tl.core.geometry import Size
 from detect_tl.core.progress import Progress, Silent
+from detect_tl.runtime.config import PredictConfig
 from detect_tl.runtime.counts import Counts
 from detect_tl.runtime.detector import Detector
 from detect_tl.runtime.draw import draw_counts, draw_detections
 from detect_tl.runtime.frames import Frame, Source
 from detect_tl.runtime.fresh import kept_fresh
 from detect_tl.runtime.mailbox import Turns
-from detect_tl.runtime.opening import Asked, Ready, opened_detector
+from detect_tl.runtime.opening import Model, Ready, opened_detector
 from detect_tl.runtime.pipeline import Finder, PipelineStats, run_pipeline
 from detect_tl.runtime.raw import RawFormat
-from detect_tl.runtime.regions import lines_of, zones_of
+from detect_tl.runtime.regions import Region, lines_of, zones_of
 from detect_tl.runtime.result import PredictResult
 from detect_tl.runtime.several import Several, open_any, predict_each, refuse_window
 from detect_tl.runtime.sinks import Place, Sink, Write, chosen_sinks, window
 from detect_tl.runtime.sources import open_source
 from detect_tl.runtime.stopping import Stop, while_disk_lasts
-from detect_tl.runtime.stream import RECONNECT_SECONDS
 from detect_tl.runtime.tiles import TiledDetector
 from detect_tl.runtime.tracking import Tracker, check_followed
 
@@ -35,49 +36,21 @@ COUNTS = "counts.csv"
 
 
 def predict(
-    model: Path | Detector,
+    model: Model | Detector,
     source: str | Path,
+    config: PredictConfig | None = None,
     *,
-    out: Path | None = None,
-    save: Collection[str] | None = None,
-    show: bool = False,
-    track: bool = False,
-    lines: Mapping[str, Sequence[float]] | None = None,
-    zones: Mapping[str, Sequence[float]] | None = None,
-    tiles: int | None = None,
-    tile_overlap: float = 0.2,
-    conf: float | Mapping[str, float] = 0.25,
-    iou: float = 0.7,
-    max_det: int = 300,
-    classes: Collection[str | int] | None = None,
-    imgsz: tuple[int, int] | None = None,
-    rect: bool | None = None,
-    backend: str = "auto",
-    device: str = "auto",
-    limit: int | None = None,
-    pipe: RawFormat | None = None,
-    reconnect: float = RECONNECT_SECONDS,
     progress: Progress | None = None,
 ) -> PredictResult:
     """Detect on everything that `source` gives.
 
-    model: an exported file, or a detector that is ready (it keeps its own settings and stays
-    open; `conf` to `device` are for a file).
+    model: an exported file, several that each answer for some names (see `Wanted`), or a detector
+    that is ready: it keeps its own settings, those of `DetectorConfig`, and stays open.
     source: image, folder, pattern, video, camera number, stream address, or "-" for a pipe; see
-    `open_source`, also for `pipe` and `reconnect`. Or a list of sources in a .txt file, see
-    `read_list`: all are read at the same time, and each has its own folder of results in `out`.
-    out: folder for the results, which appears whole or not at all; nothing is written without it.
-    conf: scores must be above it; one value, or one for each class by name.
-    save: names of sinks: "video", "images", "jsonl", "csv", "crops", "yolo", "labelme" and those of
-    other packages; when None, JSON lines with a video for moving sources and pictures for images.
-    show: open a window; q, Esc or closing it ends the run.
-    track: give the objects of a video ids. `conf` is then what begins a track; detections down to
-    `tracking.LOWEST_SCORE` carry one on.
-    lines: to count who crosses them; name: x1, y1, x2, y2, in pixels or fractions of the picture.
-    They need `track`; `LineCount` says what is in and what is out.
-    zones: to count who is inside, where the lower edge of the box is; name: x1, y1, x2, y2, ….
-    tiles: side in pixels; look at tiles too, which share `tile_overlap` of it with the next.
-    classes: names or numbers to keep. limit: end after so many frames.
+    `open_source`. Or a list of sources in a .txt file, see `read_list`: all are read at the same
+    time, and each has its own folder of results in `config.out`.
+    config: what is wanted; with tracking, `conf` is what begins a track, and detections down to
+    `tracking.LOWEST_SCORE` carry one on. `LineCount` says what is in and what is out.
 
     A camera, stream or pipe runs until it is stopped by `limit`, the window, Ctrl-C or SIGTERM, is
     lost for good, or the disk is nearly full, and what was written until then is kept. Ctrl-C or
@@ -87,57 +60,87 @@ def predict(
     cannot be read, WeightsError when the model cannot, MachineError for a camera, a display or a
     full disk.
     """
-    if limit is not None and limit < 1:
-        raise UsageError(f"limit is {limit}", hint="It must be 1 or more.")
-    if out is not None:
-        refuse_existing(out)
-    crossed, stayed_in = lines_of(lines or {}), zones_of(zones or {})
-    if show:
+    config, progress = config or PredictConfig(), progress or Silent()
+    if config.out is not None:
+        refuse_existing(config.out)
+    regions = lines_of(config.lines or {}), zones_of(config.zones or {})
+    if config.show:
         refuse_window(source)
-    progress = progress or Silent()
     with ExitStack() as stack:
         guard = stack.enter_context(ExitStack())
-
-        def opened(name: str | Path) -> Source:
-            return kept_fresh(open_source(name, pipe=pipe, reconnect=reconnect, say=progress.say))
-
-        frames = open_any(source, opened, progress.say)
+        frames = _opened(source, config, progress)
         guard.callback(frames.close)
-        check_followed(frames.info, track=track, lines=bool(crossed))
-        chosen_sinks(save, frames.info, out)  # before the model is loaded for nothing
-        if isinstance(model, Detector):
-            ready = Ready(detector=model, workers=1, backend="", least=model.conf)
-        else:
-            asked = Asked(
-                conf=conf,
-                iou=iou,
-                max_det=max_det,
-                classes=classes,
-                imgsz=imgsz,
-                rect=rect,
-                backend=backend,
-                device=device,
-                track=track,
-            )
-            ready = stack.enter_context(opened_detector(model, frames, asked, progress))
-        finder: Finder = ready.detector
-        if tiles is not None:
-            finder = TiledDetector(ready.detector, tiles, tile_overlap)
-        turns = Turns(ready.workers)
+        check_followed(frames.info, track=config.track, lines=bool(config.lines))
+        chosen_sinks(config.save, frames.info, config.out)  # before a model is loaded for nothing
+        ready = stack.enter_context(_ready(model, frames, config, progress))
+        runner = _Runner(config, ready, *regions, progress)
         guard.pop_all()
-
-        def run(each: Source, own: Path | None, stop: Stop | None = None) -> PredictResult:
-            with ExitStack() as guard:
-                guard.callback(each.close)
-                check_followed(each.info, track=track, lines=bool(crossed))
-                job = _Job(each, ready, finder, turns, limit, progress, guard, stop)
-                job.tracker = Tracker(ready.least, each.info.fps) if track else None
-                job.counts = Counts(crossed, stayed_in, job.names, tracked=track)
-                return job.run(own, chosen_sinks(save, each.info, own), show=show)
-
         if isinstance(frames, Several):
-            return predict_each(frames, run, out, progress)
-        return run(frames, out)
+            return predict_each(frames, runner.run, config.out, progress)
+        return runner.run(frames, config.out)
+
+
+def _opened(source: str | Path, config: PredictConfig, progress: Progress) -> Source | Several:
+    """What is to be read; live sources are read from now on, so that no frame grows old."""
+    size = config.stdin_size
+    pipe = None if size is None else RawFormat(Size(*size), config.stdin_fps)
+
+    def opened(name: str | Path) -> Source:
+        found = open_source(name, pipe=pipe, reconnect=config.reconnect, say=progress.say)
+        return kept_fresh(found)
+
+    return open_any(source, opened, progress.say)
+
+
+@contextmanager
+def _ready(
+    model: Model | Detector, source: Source | Several, config: PredictConfig, progress: Progress
+) -> Iterator[Ready]:
+    if isinstance(model, Detector):
+        yield Ready(detector=model, workers=1, backend="", least=model.conf)
+        return
+    with opened_detector(model, source, config, progress) as ready:
+        yield ready
+
+
+class _Runner:
+    """A detector that is ready for one source after the other, or several at a time."""
+
+    def __init__(
+        self,
+        config: PredictConfig,
+        ready: Ready,
+        lines: Sequence[Region],
+        zones: Sequence[Region],
+        progress: Progress,
+    ) -> None:
+        self._config, self._ready, self._progress = config, ready, progress
+        self._lines, self._zones = lines, zones
+        self._finder: Finder = ready.detector
+        if config.tiles is not None:
+            self._finder = TiledDetector(ready.detector, config.tiles, config.tile_overlap)
+        self._turns = Turns(ready.workers)
+
+    def run(self, source: Source, out: Path | None, stop: Stop | None = None) -> PredictResult:
+        """Run over a source, and close it. stop: the wish to end, of several runs at a time."""
+        config, ready = self._config, self._ready
+        with ExitStack() as guard:
+            guard.callback(source.close)
+            check_followed(source.info, track=config.track, lines=bool(config.lines))
+            names = ready.detector.spec.names
+            job = _Job(
+                source,
+                ready,
+                self._finder,
+                self._turns,
+                config.limit,
+                self._progress,
+                guard,
+                stop,
+                tracker=Tracker(ready.least, source.info.fps) if config.track else None,
+                counts=Counts(self._lines, self._zones, names, tracked=config.track),
+            )
+            return job.run(out, chosen_sinks(config.save, source.info, out), show=config.show)
 
 
 @dataclass(slots=True)
@@ -165,55 +168,47 @@ class _Job:
         return self.ready.detector.spec.names
 
     def run(self, out: Path | None, sinks: Sequence[Sink], *, show: bool) -> PredictResult:
-        info, names = self.source.info, self.names
-        plain: list[Write] = []
-        drawn: list[Write] = []
+        info = self.source.info
+        outlets = _Outlets()
         with ExitStack() as stack:
             if show:
-                drawn.append(stack.enter_context(window(f"detect-tl: {info.name}")))
+                outlets.drawn.append(stack.enter_context(window(f"detect-tl: {info.name}")))
             folder = None
             if out is not None and (self.counts or any(sink.files for sink in sinks)):
                 folder = stack.enter_context(atomic_folder(out))
                 stack.enter_context(_named_as(folder, out))
                 if info.endless:
-                    plain.append(while_disk_lasts(out, self.source.findings))
-            place = Place(folder=folder, source=info, names=names)
+                    outlets.plain.append(while_disk_lasts(out, self.source.findings))
+            place = Place(folder=folder, source=info, names=self.names)
             for sink in sinks:
-                write = stack.enter_context(sink.open(place))
-                (drawn if sink.drawn else plain).append(write)
-            stats = self._drive(plain, drawn)
+                outlets.add(sink, stack.enter_context(sink.open(place)))
+            stats = self._drive(outlets)
             if self.counts and folder is not None:
                 self.counts.write(place.file(COUNTS))
+        return self._result(stats, place, out)
+
+    def _result(self, stats: PipelineStats, place: Place, out: Path | None) -> PredictResult:
         return PredictResult(
-            source=info,
+            source=self.source.info,
             stats=stats,
             backend=self.ready.backend,
-            objects={names[i]: n for i, n in sorted(self.objects.items())},
+            objects={self.names[i]: n for i, n in sorted(self.objects.items())},
             files=() if out is None else tuple(out / name for name in place.files),
             findings=(*self.source.findings, *place.findings),
             tracks=None if self.tracker is None else self.tracker.count,
             counts=self.counts.as_json() if self.counts else None,
         )
 
-    def _drive(self, plain: Sequence[Write], drawn: Sequence[Write]) -> PipelineStats:
-        names = self.names
+    def _drive(self, outlets: _Outlets) -> PipelineStats:
         total = self.source.info.frame_count
         if self.limit is not None:
             total = min(self.limit, total or self.limit)
         with self.progress.step(f"Detecting on {self.source.info.name}", total) as bar:
 
             def use(frame: Frame, found: Detections) -> bool:
-                if self.tracker is not None:
-                    found = self.tracker(frame.index, found)
-                self.counts.update(frame.size, found)
-                self.objects.update(found.class_id.tolist())
-                answers = [write(frame, found) for write in plain]
-                if drawn:
-                    draw_detections(frame.image, found, names)
-                    draw_counts(frame.image, self.counts)
-                    answers += [write(frame, found) for write in drawn]
+                more = self._use(frame, found, outlets)
                 bar.advance()
-                return all(answers)
+                return more
 
             def told(stats: PipelineStats) -> None:
                 if stats.age_ms is not None:
@@ -230,6 +225,30 @@ class _Job:
                 turns=self.turns,
                 told=told,
             )
+
+    def _use(self, frame: Frame, found: Detections, outlets: _Outlets) -> bool:
+        """Follow, count and write; False when nobody wants more."""
+        if self.tracker is not None:
+            found = self.tracker(frame.index, found)
+        self.counts.update(frame.size, found)
+        self.objects.update(found.class_id.tolist())
+        answers = [write(frame, found) for write in outlets.plain]
+        if outlets.drawn:
+            draw_detections(frame.image, found, self.names)
+            draw_counts(frame.image, self.counts)
+            answers += [write(frame, found) for write in outlets.drawn]
+        return all(answers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Outlets:
+    """Who takes the frames: first as they came, then with what was found drawn on them."""
+
+    plain: list[Write] = field(default_factory=list)
+    drawn: list[Write] = field(default_factory=list)
+
+    def add(self, sink: Sink, write: Write) -> None:
+        (self.drawn if sink.drawn else self.plain).append(write)
 
 
 @contextmanager

@@ -13,9 +13,9 @@ from detect_tl.core.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, find_images
 from detect_tl.core.findings import Finding
 from detect_tl.core.image_header import read_header
 from detect_tl.core.images import Image, read_image
+from detect_tl.runtime.config import RECONNECT_SECONDS
 from detect_tl.runtime.frames import Frame, Source, SourceInfo
 from detect_tl.runtime.raw import RawFormat, RawSource
-from detect_tl.runtime.stream import RECONNECT_SECONDS
 
 STDIN = "-"
 

@@ -12,12 +12,14 @@ from urllib.parse import urlsplit
 from detect_tl.core.errors import MachineError
 from detect_tl.core.findings import Finding
 from detect_tl.core.images import Image
+from detect_tl.runtime.config import RECONNECT_SECONDS
 from detect_tl.runtime.frames import Frame
 from detect_tl.runtime.video import (
     Decoding,
     VideoSource,
     damaged_packets,
     open_errors,
+    pending,
     reason,
     upright,
 )
@@ -25,9 +27,6 @@ from detect_tl.runtime.video import (
 OPEN_SECONDS = 10.0
 READ_SECONDS = 10.0
 """How long a stream may be silent before it counts as lost."""
-
-RECONNECT_SECONDS = 60.0
-"""How long a lost stream is tried again, unless the user says otherwise."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
 _STEADY_SECONDS = 10.0
@@ -90,7 +89,7 @@ class Stream:
             for captured, picture in self._decoding.pictures():
                 if self._ended.is_set():
                     return
-                yield Frame(upright(picture), index, captured - start, name, captured=captured)
+                yield Frame(pending(picture), index, captured - start, name, captured=captured)
                 index += 1
             if self._has_ended() or not self._reconnect(steady=_since(began) > _STEADY_SECONDS):
                 return

@@ -10,11 +10,9 @@ from detect_tl.core.errors import UsageError
 from detect_tl.core.geometry import Size
 from detect_tl.core.images import Image
 from detect_tl.core.model_spec import ModelSpec
+from detect_tl.runtime.config import LEAST_TILE, MOST_OVERLAP
 from detect_tl.runtime.detector import Detector
 from detect_tl.runtime.merging import Tile, merge_views
-
-LEAST_SIDE = 32
-MOST_OVERLAP = 0.9
 
 
 def plan_tiles(size: Size, side: int, overlap: float) -> list[Tile]:
@@ -49,8 +47,8 @@ class TiledDetector:
     """
 
     def __init__(self, detector: Detector, side: int, overlap: float = 0.2) -> None:
-        if side < LEAST_SIDE:
-            raise UsageError(f"tiles of {side} pixels", hint=f"Take {LEAST_SIDE} or more.")
+        if side < LEAST_TILE:
+            raise UsageError(f"tiles of {side} pixels", hint=f"Take {LEAST_TILE} or more.")
         if not 0 <= overlap <= MOST_OVERLAP:
             raise UsageError(
                 f"a tile overlap of {overlap:g}", hint=f"It must lie between 0 and {MOST_OVERLAP}."

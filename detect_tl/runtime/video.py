@@ -15,7 +15,7 @@ from detect_tl.core.errors import DataError
 from detect_tl.core.findings import Finding
 from detect_tl.core.geometry import Size
 from detect_tl.core.images import Image
-from detect_tl.runtime.frames import Frame, SourceInfo, SourceKind
+from detect_tl.runtime.frames import Frame, Pending, SourceInfo, SourceKind
 
 _DEFAULT_FPS = 25
 """For the few videos without times, or a rate to make them from."""
@@ -82,11 +82,10 @@ class Decoding:
         fps = self._stream.average_rate or self._stream.guessed_rate
         duration = self.container.duration
         estimate = round(duration / 1_000_000 * fps) if duration and fps else None
-        height, width = upright(self.first).shape[:2]
         return SourceInfo(
             kind=kind,
             name=name,
-            size=Size(width, height),
+            size=_upright_size(self.first),
             fps=Fraction(fps) if fps else None,
             frame_count=None if self.live else self.promised or estimate,
             live=self.live,
@@ -146,7 +145,7 @@ class VideoSource:
             moment = before + step if seen is None else seen
             start = moment if start is None else start
             steady = steady and (not count or _fits((moment - before) / step, step))
-            yield Frame(upright(picture), count, moment - start, stem, self._path, captured)
+            yield Frame(pending(picture), count, moment - start, stem, self._path, captured)
             count += 1
         self._report(count, steady)
 
@@ -205,6 +204,22 @@ def open_errors() -> tuple[type[Exception], ...]:
     return av.error.FFmpegError, OSError, ValueError
 
 
+def pending(frame: Any) -> Pending:
+    """The picture, not yet converted."""
+    return Pending(lambda: upright(frame), _upright_size(frame))
+
+
+def _upright_size(frame: Any) -> Size:
+    sideways = _quarter_turns(frame) % 2
+    return Size(frame.height, frame.width) if sideways else Size(frame.width, frame.height)
+
+
+def _quarter_turns(frame: Any) -> int:
+    """Against the clock, from 0 to 3."""
+    turns: int = round(frame.rotation / 90) % 4
+    return turns
+
+
 def upright(frame: Any) -> Image:
     """The picture as a player shows it, turned by the display matrix that phones write.
 
@@ -213,7 +228,7 @@ def upright(frame: Any) -> Image:
     import cv2
 
     image = frame.to_ndarray(format="bgr24")
-    turns = round(frame.rotation / 90) % 4  # quarter turns against the clock
+    turns = _quarter_turns(frame)
     if turns:
         codes = cv2.ROTATE_90_COUNTERCLOCKWISE, cv2.ROTATE_180, cv2.ROTATE_90_CLOCKWISE
         image = cv2.rotate(image, codes[turns - 1])

@@ -6,9 +6,11 @@ The table that ships is about the classes of COCO; a file of the user's own goes
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -24,12 +26,42 @@ def bare(name: str) -> str:
     return "".join(name.casefold().replace("-", " ").replace("_", " ").split())
 
 
+@dataclass(frozen=True, slots=True)
+class Relatives:
+    """The table that comes with the package; all names are bare, classes are those of COCO.
+
+    same: class by another name for it. kinds: class by a name for some of its objects.
+    alike: class by a name for what only looks like it; good enough to begin a training from.
+    groups: classes by a name for several of them.
+    """
+
+    same: Kin
+    kinds: Kin
+    alike: Kin
+    groups: Mapping[str, tuple[str, ...]]
+
+
 @cache
-def shipped_kin() -> Kin:
-    """The table that comes with the package."""
+def relatives() -> Relatives:
+    """Read the table. What is in it is this package's own judgement, in the spirit of WordNet."""
     text = files("detect_tl.transfer").joinpath("kin.json").read_bytes()
-    table: dict[str, list[str]] = orjson.loads(text)
-    return {bare(name): known for known, names in table.items() for name in names}
+    document: dict[str, dict[str, Any]] = orjson.loads(text)
+
+    def of(relation: str) -> Kin:
+        return {
+            bare(name): known
+            for known, related in document["classes"].items()
+            for name in related.get(relation, ())
+        }
+
+    groups = {bare(name): tuple(several) for name, several in document["groups"].items()}
+    return Relatives(of("same"), of("kinds"), of("alike"), groups)
+
+
+def shipped_kin() -> Kin:
+    """All that the table says of a name, in one: where a training may begin."""
+    known = relatives()
+    return {**known.alike, **known.kinds, **known.same}
 
 
 def read_kin(path: Path | None) -> Kin:

@@ -26,6 +26,12 @@ _FAMILIES = {"yolov8": "YOLOv8", "yolo11": "YOLO11", "yolo26": "YOLO26"}
 _OLDER = "an older official file of that name (release v8.1.0 and before, and the YOLOv8 mirror)"
 # Published beside the 30, but nobody has written their checksums down.
 _WITHOUT_SUM = ("yolo12n", "yolo12s", "yolo12m", "yolo12l", "yolo12x")
+_OPEN_VOCABULARY = (
+    *(f"yoloe-11{size}-seg" for size in "sml"),
+    *(f"yoloe-26{size}-seg" for size in "nsmlx"),
+    *(f"yoloe-v8{size}-seg" for size in "sml"),
+    *(f"yolov8{size}-worldv2" for size in "smlx"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +84,11 @@ def official() -> tuple[WeightsEntry, ...]:
     return tuple(entry for entry in _entries().values() if entry.sha256)
 
 
+def open_vocabulary() -> tuple[WeightsEntry, ...]:
+    """Weights that find what they are told to by name, with the help of a text encoder."""
+    return tuple(_entries()[name] for name in _OPEN_VOCABULARY)
+
+
 def find(name: str) -> WeightsEntry:
     """Return what is known of weights by name, with or without ".pt".
 
@@ -126,10 +137,21 @@ def _entries() -> dict[str, WeightsEntry]:
         for name, row in _document()["official"].items()
     ]
     entries += [WeightsEntry(name=n, task="detect", family="YOLO12") for n in _WITHOUT_SUM]
+    entries += [_open_vocabulary_entry(name) for name in _OPEN_VOCABULARY]
     entries.append(
         WeightsEntry(name=STARTER, task="detect", family="YOLO11", trained_on=STARTER_NOTE)
     )
     return {entry.name: entry for entry in entries}
+
+
+def _open_vocabulary_entry(name: str) -> WeightsEntry:
+    world = "world" in name
+    return WeightsEntry(
+        name=name,
+        task="detect" if world else "segment",
+        family="YOLO-World" if world else "YOLOE",
+        trained_on="pictures with texts",
+    )
 
 
 def _family(name: str) -> str:

@@ -15,7 +15,7 @@ from PIL import Image
 
 import detect_tl
 from detect_tl import api
-from detect_tl.api.engines import runtime_device, torch_device
+from detect_tl.api.engines import torch_device
 from detect_tl.api.evaluation import truth_of
 from detect_tl.api.exporting import exported
 from detect_tl.api.model_files import ModelFiles, find_model
@@ -23,6 +23,7 @@ from detect_tl.cli.app import COMMANDS
 from detect_tl.core.dataset import Category, Dataset, Instance, Sample
 from detect_tl.core.errors import UsageError, WeightsError
 from detect_tl.core.geometry import Box, PolygonMask, Size
+from detect_tl.runtime.backends import engine_device
 from detect_tl.training.config import TrainConfig
 from detect_tl.training.folder import RunFolder
 from tests.runtime.conftest import detect_model, picture  # noqa: F401  # fixture
@@ -171,7 +172,7 @@ def test_the_truth_keeps_order_names_and_masks() -> None:
     ],
 )
 def test_devices_have_one_spelling_for_users(given: str, torch: str, runtime: str) -> None:
-    assert (torch_device(given), runtime_device(given)) == (torch, runtime)
+    assert (torch_device(given), engine_device(given)) == (torch, runtime)
 
 
 def test_a_detector_is_ready_to_detect(

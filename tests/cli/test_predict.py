@@ -136,3 +136,30 @@ def test_images_have_no_tracks(run: Run, model: Path, image: Path, tmp_path: Pat
 def test_a_sink_that_is_none(run: Run, model: Path, image: Path, tmp_path: Path) -> None:
     done = run("predict", model, image, "--save", "jsnol", "--out", tmp_path / "out")
     refused(done, 2, "unknown sink 'jsnol'", "Did you mean 'jsonl'?")
+
+
+def test_names_instead_of_classes(run: Run, model: Path, image: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    options = ["--zero-shot", "Red,green", "--conf", "Red=0.4,green=0.6", "--out", out]
+    done = run("predict", model, image, *options, "--json")
+    result = json.loads(done.stdout)
+    assert result["objects"] == {"Red": 1}
+    assert result["findings"][0]["message"] == "Red: red, a class of colours.onnx"
+
+
+def test_the_model_may_be_left_out_with_names_alone(
+    run: Run, image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused(run("predict", image), 2, "missing argument 'SOURCE'")
+    monkeypatch.chdir(image.parent)
+    done = run("predict", image, "--zero-shot", "sedan")
+    refused(done, 4, "yolo11n.pt is not on this machine")
+
+
+def test_a_name_that_nothing_covers(
+    run: Run, model: Path, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run("predict", model, image, "--zero-shot", "forklift", "--out", tmp_path / "out")
+    refused(done, 4, "to find forklift", "yoloe-11s-seg.pt", "mobileclip_blt.ts", "Download https:")
+    assert not (tmp_path / "out").exists()

@@ -21,6 +21,7 @@ from detect_tl.export.imports import PACKAGE, find_needs
 from detect_tl.export.metadata import metadata_of
 from detect_tl.export.model import ExportResult
 from detect_tl.export.parity import TOLERANCES, ParityReport
+from detect_tl.runtime.config import PredictConfig
 from detect_tl.runtime.predict import predict
 from tests.runtime.colour_model import NAMES, colour_model
 from tests.runtime.conftest import picture
@@ -103,7 +104,9 @@ def test_it_finds_what_the_main_program_finds(bundle: Path, tmp_path: Path, kind
         source = write_video(tmp_path / "walk.mp4", moving_square(5))
     done = run(bundle, source.name, "--out", "found", "--backend", "onnxruntime", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    ours = predict(bundle / "model.onnx", source, out=tmp_path / "ours", backend="onnxruntime")
+    ours = predict(
+        bundle / "model.onnx", source, PredictConfig(out=tmp_path / "ours", backend="onnxruntime")
+    )
     assert orjson.loads(done.stdout)["objects"] == ours.objects
     assert sum(ours.objects.values()) >= 3
     found = rows(tmp_path / "found" / "detections.jsonl")

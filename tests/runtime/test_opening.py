@@ -10,7 +10,8 @@ import pytest
 from detect_tl.core.errors import UsageError
 from detect_tl.core.progress import Silent
 from detect_tl.runtime import opening
-from detect_tl.runtime.opening import Asked, opened_detector
+from detect_tl.runtime.config import PredictConfig
+from detect_tl.runtime.opening import opened_detector
 from detect_tl.runtime.predict import predict
 from detect_tl.runtime.sources import open_source
 from tests.runtime.videos import moving_square, write_video
@@ -55,7 +56,7 @@ def test_an_engine_that_is_named_is_not_tried(
     detect_model: Path, tmp_path: Path, said: list[str], progress: Silent, name: str
 ) -> None:
     video = open_source(write_video(tmp_path / "v.mp4", moving_square(3)))
-    asked = Asked(conf=0.6, classes=["red"], backend=name, track=True)
+    asked = PredictConfig(conf=0.6, classes=["red"], backend=name, track=True)
     with opened_detector(detect_model, video, asked, progress) as ready:
         assert ready.backend == name
         assert ready.workers == min(os.cpu_count() or 1, 8)
@@ -67,7 +68,11 @@ def test_an_engine_that_is_named_is_not_tried(
 
 def test_what_is_wrong_with_the_settings(detect_model: Path, tmp_path: Path) -> None:
     video = open_source(write_video(tmp_path / "v.mp4", moving_square(3)))
-    for asked in (Asked(classes=["pink"]), Asked(backend="none"), Asked(conf={"pink": 0.3})):
+    for asked in (
+        PredictConfig(classes=["pink"]),
+        PredictConfig(backend="none"),
+        PredictConfig(conf={"pink": 0.3}),
+    ):
         with (
             pytest.raises(UsageError),
             opened_detector(detect_model, video, asked, Silent()),

@@ -15,6 +15,7 @@ import pytest
 from detect_tl.core.errors import DataError, DetectTLError, MachineError, UsageError, WeightsError
 from detect_tl.core.progress import Silent
 from detect_tl.runtime.backends import load_backend
+from detect_tl.runtime.config import PredictConfig
 from detect_tl.runtime.detector import Detector
 from detect_tl.runtime.predict import predict
 from detect_tl.runtime.result import PredictResult
@@ -33,7 +34,7 @@ def video(tmp_path: Path) -> Path:
 
 
 def test_a_video_from_end_to_end(detect_model: Path, video: Path, tmp_path: Path) -> None:
-    result = predict(detect_model, video, out=tmp_path / "out", conf=0.8)
+    result = predict(detect_model, video, PredictConfig(out=tmp_path / "out", conf=0.8))
     assert result.frames == 17
     assert result.objects == {"red": 17}
     assert [p.name for p in result.files] == ["Läufer-1.mp4", "detections.jsonl"]
@@ -61,7 +62,7 @@ def test_images_with_masks(segment_model: Path, tmp_path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         image = picture(64, 64, (8, 16, 24, 32, colour))
         path.write_bytes(cv2.imencode(path.suffix, image)[1].tobytes())
-    result = predict(segment_model, folder, out=tmp_path / "out", conf=0.6)
+    result = predict(segment_model, folder, PredictConfig(out=tmp_path / "out", conf=0.6))
     assert result.frames == 2
     assert result.objects == {"red": 4, "blue": 4}
     names = {p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.*")}
@@ -83,13 +84,15 @@ def test_a_detector_that_is_ready_keeps_its_settings_and_stays_open(
 def test_settings_reach_the_run(detect_model: Path, video: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     result = predict(
-        detect_model, video, out=out, save=["images"], conf=0.8, classes=["red"], limit=3
+        detect_model,
+        video,
+        PredictConfig(out=out, save=["images"], conf=0.8, classes=["red"], limit=3),
     )
     assert result.frames == 3
     assert result.files == (out / "images",)
     assert len(list((out / "images").iterdir())) == 3
     assert result.findings == ()
-    assert predict(detect_model, video, conf=0.8, classes=["blue", 1]).objects == {}
+    assert predict(detect_model, video, PredictConfig(conf=0.8, classes=["blue", 1])).objects == {}
 
 
 def test_progress_is_shown(detect_model: Path, video: Path) -> None:
@@ -105,7 +108,7 @@ def test_progress_is_shown(detect_model: Path, video: Path) -> None:
             return bar
 
     progress = Seen()
-    predict(detect_model, video, progress=progress, limit=5)
+    predict(detect_model, video, PredictConfig(limit=5), progress=progress)
     assert (progress.total, progress.advanced) == (5, 5)
 
 
@@ -114,7 +117,7 @@ def test_fewer_frames_than_promised_are_reported(detect_model: Path, tmp_path: P
     whole = write_video(tmp_path / "whole.mkv", list(noise))
     cut = tmp_path / "cut.mkv"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    result = predict(detect_model, cut, out=tmp_path / "out")
+    result = predict(detect_model, cut, PredictConfig(out=tmp_path / "out"))
     assert len(read_video(result.files[0])) == result.frames < 20
     assert "video.frame-count" in [f.code for f in result.findings]
 
@@ -146,7 +149,7 @@ class TestRefused:
         told: str,
     ) -> None:
         with pytest.raises(kind, match=told) as caught:
-            predict(detect_model, video, **{"out": tmp_path / "out", **options})
+            predict(detect_model, video, PredictConfig(**{"out": tmp_path / "out", **options}))
         assert caught.value.hint
         assert {p.name for p in tmp_path.iterdir()} == {video.name}
 
@@ -156,7 +159,7 @@ class TestRefused:
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / "mine").write_text("keep")
         with pytest.raises(UsageError, match="not empty"):
-            predict(detect_model, video, out=tmp_path / "out")
+            predict(detect_model, video, PredictConfig(out=tmp_path / "out"))
         assert [p.name for p in (tmp_path / "out").iterdir()] == ["mine"]
 
     @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
@@ -172,7 +175,7 @@ class TestRefused:
 
         monkeypatch.setattr(av, "open", full)
         with pytest.raises(MachineError, match="disk is full while writing") as caught:
-            predict(detect_model, video, out=tmp_path / "out")
+            predict(detect_model, video, PredictConfig(out=tmp_path / "out"))
         assert str(tmp_path / "out" / "noise.mp4") in caught.value.message
         assert [p.name for p in tmp_path.iterdir()] == ["noise.mp4"]
 
@@ -180,16 +183,16 @@ class TestRefused:
         self, detect_model: Path, video: Path, tmp_path: Path
     ) -> None:
         with pytest.raises(WeightsError):
-            predict(tmp_path / "none.onnx", video, out=tmp_path / "out")
+            predict(tmp_path / "none.onnx", video, PredictConfig(out=tmp_path / "out"))
         with pytest.raises(DataError):
-            predict(detect_model, tmp_path / "none.mp4", out=tmp_path / "out")
+            predict(detect_model, tmp_path / "none.mp4", PredictConfig(out=tmp_path / "out"))
         assert {p.name for p in tmp_path.iterdir()} == {video.name}
 
     def test_images_as_a_video(self, detect_model: Path, tmp_path: Path) -> None:
         path = tmp_path / "a.png"
         path.write_bytes(cv2.imencode(".png", picture(8, 8))[1].tobytes())
         with pytest.raises(UsageError, match="make no video"):
-            predict(detect_model, path, out=tmp_path / "out", save=["video"])
+            predict(detect_model, path, PredictConfig(out=tmp_path / "out", save=["video"]))
 
     def test_a_damaged_image_in_the_middle(self, detect_model: Path, tmp_path: Path) -> None:
         folder = tmp_path / "in"
@@ -198,7 +201,7 @@ class TestRefused:
         for index in range(6):
             (folder / f"{index}.png").write_bytes(good if index != 3 else good[:20])
         with pytest.raises(DataError) as caught:
-            predict(detect_model, folder, out=tmp_path / "out")
+            predict(detect_model, folder, PredictConfig(out=tmp_path / "out"))
         assert caught.value.path == folder / "3.png"
         assert [p.name for p in tmp_path.iterdir()] == ["in"]
 
@@ -209,15 +212,16 @@ class TestRefused:
         monkeypatch.delenv("DISPLAY", raising=False)
         monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
         with pytest.raises(MachineError, match="no display"):
-            predict(detect_model, video, out=tmp_path / "out", show=True)
+            predict(detect_model, video, PredictConfig(out=tmp_path / "out", show=True))
         assert not (tmp_path / "out").exists()
 
 
 SCRIPT = """
 import sys
 from pathlib import Path
+from detect_tl.runtime.config import PredictConfig
 from detect_tl.runtime.predict import predict
-result = predict(Path(sys.argv[1]), sys.argv[2], out=Path(sys.argv[3]))
+result = predict(Path(sys.argv[1]), sys.argv[2], PredictConfig(out=Path(sys.argv[3])))
 assert not {"torch", "ultralytics", "supervision", "matplotlib.pyplot"} & set(sys.modules)
 print(result.frames)
 """
@@ -246,7 +250,7 @@ def test_ctrl_c_on_a_file_leaves_nothing_behind(detect_model: Path, tmp_path: Pa
 def test_a_video_of_changing_rate_keeps_its_times(detect_model: Path, tmp_path: Path) -> None:
     times = [0.0, 0.1, 0.13, 0.6, 1.0, 1.02, 2.5]
     video = write_video(tmp_path / "v.mkv", moving_square(7), times=times)
-    result = predict(detect_model, video, out=tmp_path / "out")
+    result = predict(detect_model, video, PredictConfig(out=tmp_path / "out"))
     assert [document["time"] for document in documents(result)] == pytest.approx(times)
     with av.open(str(result.files[0])) as written:
         assert [frame.time for frame in written.decode(video=0)] == pytest.approx(times)

@@ -14,6 +14,7 @@ import pytest
 from detect_tl.core.detections import Detections
 from detect_tl.core.errors import DataError, MachineError, UsageError
 from detect_tl.core.progress import Silent
+from detect_tl.runtime.config import PredictConfig
 from detect_tl.runtime.frames import Frame, SourceInfo
 from detect_tl.runtime.mailbox import Turns
 from detect_tl.runtime.pipeline import run_pipeline
@@ -147,7 +148,9 @@ def test_two_cameras_a_video_and_two_that_fail(
     progress = Silent()
     progress.say = said.append
     out = tmp_path / "out"
-    result = predict(detect_model, sources, out=out, conf=0.8, reconnect=0, progress=progress)
+    result = predict(
+        detect_model, sources, PredictConfig(out=out, conf=0.8, reconnect=0), progress=progress
+    )
     assert [part.source.kind for part in result.parts] == ["stream", "video", "stream"]
     first, video, second = result.parts
     assert video.frames == 17  # files keep every frame
@@ -184,7 +187,9 @@ def test_two_cameras_a_video_and_two_that_fail(
 def test_the_same_source_twice(detect_model: Path, tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", moving_square(3))
     result = predict(
-        detect_model, listed(tmp_path / "s.txt", "a.mp4", "a.mp4"), out=tmp_path / "out"
+        detect_model,
+        listed(tmp_path / "s.txt", "a.mp4", "a.mp4"),
+        PredictConfig(out=tmp_path / "out"),
     )
     assert {path.parent.name for path in result.files} == {"a", "a-2"}
     assert result.frames == 6
@@ -193,7 +198,11 @@ def test_the_same_source_twice(detect_model: Path, tmp_path: Path) -> None:
 
 def test_when_none_can_be_opened(detect_model: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
-        predict(detect_model, listed(tmp_path / "s.txt", "a.mp4", "b.mp4"), out=tmp_path / "out")
+        predict(
+            detect_model,
+            listed(tmp_path / "s.txt", "a.mp4", "b.mp4"),
+            PredictConfig(out=tmp_path / "out"),
+        )
     assert not (tmp_path / "out").exists()
 
 
@@ -202,7 +211,9 @@ def test_when_none_can_be_read(detect_model: Path, tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "damaged.png").write_bytes(PNG[:40])
     with pytest.raises(DataError):
-        predict(detect_model, listed(tmp_path / "s.txt", "a", "b"), out=tmp_path / "out")
+        predict(
+            detect_model, listed(tmp_path / "s.txt", "a", "b"), PredictConfig(out=tmp_path / "out")
+        )
     assert not (tmp_path / "out").exists()
 
 
@@ -211,7 +222,7 @@ def test_one_window_is_not_enough(
 ) -> None:
     monkeypatch.setenv("DISPLAY", ":99")
     with pytest.raises(UsageError, match="one window"):
-        predict(detect_model, listed(tmp_path / "s.txt", "a.mp4"), show=True)
+        predict(detect_model, listed(tmp_path / "s.txt", "a.mp4"), PredictConfig(show=True))
 
 
 def test_sources_are_opened_at_the_same_time(tmp_path: Path) -> None:

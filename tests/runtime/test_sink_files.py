@@ -17,6 +17,7 @@ from detect_tl.core.detections import Detections
 from detect_tl.core.geometry import RleMask
 from detect_tl.core.images import read_image
 from detect_tl.core.masks import draw_mask
+from detect_tl.runtime.config import PredictConfig
 from detect_tl.runtime.frames import Frame, SourceInfo
 from detect_tl.runtime.predict import predict
 from detect_tl.runtime.sink_crops import folder_names
@@ -211,7 +212,9 @@ def test_two_pictures_never_share_their_labels(detect_model: Path, tmp_path: Pat
         image = picture(64, 64, (8, 16, 16, 24, colour))
         (folder / name).write_bytes(cv2.imencode(name[-4:], image)[1].tobytes())
     for kind in ("yolo", "labelme"):
-        result = predict(detect_model, folder, out=tmp_path / kind, save=[kind], conf=0.8)
+        result = predict(
+            detect_model, folder, PredictConfig(out=tmp_path / kind, save=[kind], conf=0.8)
+        )
         back = read(result.files[0]).dataset
         found = {back.names[item.category] for s in back.samples for item in s.instances}
         assert found == {"red", "green", "blue"}
@@ -226,7 +229,9 @@ def test_a_turned_photo_is_copied_as_it_is(detect_model: Path, tmp_path: Path) -
     upright = picture(64, 64, (8, 16, 16, 24, "red"))
     Pil.fromarray(np.rot90(upright)[..., ::-1].copy()).save(source, exif=exif)
     assert np.array_equal(next(iter(open_source(source))).image, upright)
-    result = predict(detect_model, source, out=tmp_path / "out", save=["yolo"], conf=0.8)
+    result = predict(
+        detect_model, source, PredictConfig(out=tmp_path / "out", save=["yolo"], conf=0.8)
+    )
     (sample,) = read(result.files[0]).dataset.samples
     assert sample.image.read_bytes() == source.read_bytes()
     assert sample.instances[0].box == pytest.approx((8, 16, 16, 24))
@@ -236,7 +241,9 @@ def test_all_sinks_of_a_run_at_once(segment_model: Path, tmp_path: Path) -> None
     video = write_video(tmp_path / "v.mp4", moving_square(5))
     kinds = [*sink_names()]
     assert {"crops", "csv", "images", "jsonl", "labelme", "video", "yolo"} <= set(kinds)
-    result = predict(segment_model, video, out=tmp_path / "out", save=kinds, conf=0.8)
+    result = predict(
+        segment_model, video, PredictConfig(out=tmp_path / "out", save=kinds, conf=0.8)
+    )
     assert {path.name for path in result.files} == {
         "crops", "detections.csv", "images", "detections.jsonl", "labelme", "v.mp4", "yolo"
     }  # fmt: skip

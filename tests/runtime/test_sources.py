@@ -15,7 +15,7 @@ from PIL import Image as Pil
 
 from detect_tl.core.errors import DataError, MachineError
 from detect_tl.core.geometry import Size
-from detect_tl.runtime import camera, stream
+from detect_tl.runtime import camera, stream, video
 from detect_tl.runtime.frames import Source
 from detect_tl.runtime.sources import open_source
 from detect_tl.runtime.stream import hide_password
@@ -133,6 +133,22 @@ class TestVideos:
         assert np.abs(frame.image.astype(int) - expected).max() < 8
         assert source.info.size == frame.size
         assert (frame.size == Size(32, 64)) == (degrees != 180)
+
+    def test_a_frame_is_converted_when_its_picture_is_asked_for(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        frames = list(
+            open_source(write_video(tmp_path / "v.mp4", [picture(64, 32)] * 4, rotation=90))
+        )
+        converted: list[object] = []
+        convert = video.upright
+        monkeypatch.setattr(video, "upright", lambda f: converted.append(f) or convert(f))
+        sizes = [frame.size for frame in frames]
+        assert not converted
+        first, again = frames[2].image, frames[2].image
+        assert first is again, "what is drawn on it must stay"
+        assert len(converted) == 1
+        assert sizes == [Size(frame.image.shape[1], frame.image.shape[0]) for frame in frames]
 
     @pytest.mark.parametrize("suffix", ["mp4", "mkv", "mov"])
     def test_variable_frame_rate(self, tmp_path: Path, suffix: str) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from detect_tl.core.detections import Detections
 from detect_tl.runtime import stopping
+from detect_tl.runtime.config import PredictConfig
 from detect_tl.runtime.frames import Frame
 from detect_tl.runtime.predict import predict
 from detect_tl.runtime.stopping import Stop, while_disk_lasts
@@ -141,7 +142,7 @@ def test_a_stream_that_dies_for_good_keeps_what_it_gave(
     detect_model: Path, tmp_path: Path, camera: JpegCamera
 ) -> None:
     camera.count = 12
-    result = predict(detect_model, camera.url, out=tmp_path / "out", reconnect=0)
+    result = predict(detect_model, camera.url, PredictConfig(out=tmp_path / "out", reconnect=0))
     assert [finding.code for finding in result.findings] == ["stream.lost"]
     assert not result.failed
     assert len(read_video(result.files[0])) == result.frames > 0
@@ -171,7 +172,9 @@ class TestFullDisk:
             pytest.skip("this user may not mount a small disk; the test below needs none")
         monkeypatch.setattr(stopping, "_LOOK_SECONDS", 0)
         out = small_disk / "out"
-        result = predict(detect_model, camera.url, out=out, save=["video", "images", "jsonl"])
+        result = predict(
+            detect_model, camera.url, PredictConfig(out=out, save=["video", "images", "jsonl"])
+        )
         assert [finding.code for finding in result.findings] == ["output.disk-full"]
         video, pictures, lines = result.files
         assert len(read_video(video)) == result.frames > 20
@@ -186,7 +189,7 @@ class TestFullDisk:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.setattr(stopping, "_enough", lambda _: False)
-        result = predict(detect_model, camera.url, out=tmp_path / "out")
+        result = predict(detect_model, camera.url, PredictConfig(out=tmp_path / "out"))
         assert [finding.code for finding in result.findings] == ["output.disk-full"]
         assert result.failed
         assert result.stats.stopped

@@ -14,6 +14,7 @@ from detect_tl.core.errors import UsageError
 from detect_tl.core.geometry import Box, Size, box_iou
 from detect_tl.core.images import Image
 from detect_tl.runtime.backends import load_backend
+from detect_tl.runtime.config import PredictConfig
 from detect_tl.runtime.detector import Detector
 from detect_tl.runtime.merging import Tile, merge_views
 from detect_tl.runtime.predict import predict
@@ -248,8 +249,8 @@ def test_small_objects_are_found_by_a_real_model(segment_model: Path, tmp_path: 
     image = picture(160, 160, *[(x, y, x + 8, y + 8, "red") for x, y in cells])
     path = tmp_path / "a.png"
     path.write_bytes(cv2.imencode(".png", image)[1].tobytes())
-    assert predict(segment_model, path, conf=0.8).objects == {}
-    result = predict(segment_model, path, conf=0.8, tiles=64, tile_overlap=0.25)
+    assert predict(segment_model, path, PredictConfig(conf=0.8)).objects == {}
+    result = predict(segment_model, path, PredictConfig(conf=0.8, tiles=64, tile_overlap=0.25))
     assert result.objects == {"red": 5}
     assert set(result.stats.stage_ms) == {"read", "detect", "use"}
     with Detector(load_backend(segment_model), conf=0.8) as detector:

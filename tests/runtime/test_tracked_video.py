@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 from detect_tl.core.errors import UsageError
+from detect_tl.runtime.config import PredictConfig
 from detect_tl.runtime.predict import predict
 from detect_tl.runtime.result import PredictResult
 from tests.runtime.colour_model import colour_model
@@ -46,7 +47,7 @@ def documents(result: PredictResult) -> list[dict]:
 def test_every_square_keeps_one_id_through_its_life(
     model: Path, video: Path, tmp_path: Path
 ) -> None:
-    result = predict(model, video, out=tmp_path / "out", conf=0.8, track=True)
+    result = predict(model, video, PredictConfig(out=tmp_path / "out", conf=0.8, track=True))
     ids = defaultdict(list)
     for document in documents(result):
         numbers = [item["track_id"] for item in document["detections"]]
@@ -65,12 +66,14 @@ def test_crossings_and_presence(model: Path, video: Path, tmp_path: Path) -> Non
     result = predict(
         model,
         video,
-        out=tmp_path / "out",
-        conf=0.8,
-        save=["images"],
-        track=True,
-        lines={"door": (36, 0, 36, 64)},
-        zones={"floor": (0, 0.75, 1, 0.75, 1, 1, 0, 1)},
+        PredictConfig(
+            out=tmp_path / "out",
+            conf=0.8,
+            save=["images"],
+            track=True,
+            lines={"door": (36, 0, 36, 64)},
+            zones={"floor": (0, 0.75, 1, 0.75, 1, 1, 0, 1)},
+        ),
     )
     assert result.counts is not None
     door, floor = result.counts["lines"]["door"], result.counts["zones"]["floor"]
@@ -88,8 +91,10 @@ def test_crossings_and_presence(model: Path, video: Path, tmp_path: Path) -> Non
 
 
 def test_ids_are_drawn(model: Path, video: Path, tmp_path: Path) -> None:
-    plain = predict(model, video, out=tmp_path / "a", conf=0.8, save=["video"])
-    tracked = predict(model, video, out=tmp_path / "b", conf=0.8, save=["video"], track=True)
+    plain = predict(model, video, PredictConfig(out=tmp_path / "a", conf=0.8, save=["video"]))
+    tracked = predict(
+        model, video, PredictConfig(out=tmp_path / "b", conf=0.8, save=["video"], track=True)
+    )
     first, second = (read_video(result.files[0])[3] for result in (plain, tracked))
     assert not np.array_equal(first, second)
 
@@ -98,7 +103,7 @@ def test_zones_need_no_tracking(model: Path, tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(cv2.imencode(".png", picture(64, 64, (8, 8, 16, 16, "red")))[1].tobytes())
     zones = {"all": (0, 0, 1, 0, 1, 1, 0, 1)}
-    result = predict(model, path, conf=0.8, zones=zones)
+    result = predict(model, path, PredictConfig(conf=0.8, zones=zones))
     one = {"mean": 1.0, "max": 1}
     assert result.counts == {
         "lines": {},
@@ -111,12 +116,16 @@ def test_what_cannot_be(model: Path, video: Path, tmp_path: Path) -> None:
     image = tmp_path / "a.png"
     image.write_bytes(cv2.imencode(".png", picture(8, 8))[1].tobytes())
     with pytest.raises(UsageError, match="separate images have no objects to follow"):
-        predict(model, image, track=True)
+        predict(model, image, PredictConfig(track=True))
     with pytest.raises(UsageError, match="objects that are followed") as caught:
-        predict(model, video, lines={"door": (0, 0, 1, 1)})
+        predict(model, video, PredictConfig(lines={"door": (0, 0, 1, 1)}))
     assert "--track" in caught.value.hint
     with pytest.raises(UsageError, match="'door' leaves the picture, which is 64x64"):
-        predict(model, video, track=True, lines={"door": (0, 0, 65, 1)}, out=tmp_path / "out")
+        predict(
+            model,
+            video,
+            PredictConfig(track=True, lines={"door": (0, 0, 65, 1)}, out=tmp_path / "out"),
+        )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "squares.mp4"]
 
 
@@ -124,15 +133,19 @@ def test_several_sources_are_counted_each_for_itself(
     model: Path, video: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "list.txt").write_text(f"{video.name}\n{video.name}\n")
-    alone = predict(model, video, conf=0.8, track=True, lines={"door": (36, 0, 36, 64)})
+    alone = predict(
+        model, video, PredictConfig(conf=0.8, track=True, lines={"door": (36, 0, 36, 64)})
+    )
     both = predict(
         model,
         tmp_path / "list.txt",
-        conf=0.8,
-        track=True,
-        lines={"door": (36, 0, 36, 64)},
-        out=tmp_path / "out",
-        save=["csv"],
+        PredictConfig(
+            conf=0.8,
+            track=True,
+            lines={"door": (36, 0, 36, 64)},
+            out=tmp_path / "out",
+            save=["csv"],
+        ),
     )
     assert [part.counts for part in both.parts] == [alone.counts] * 2
     assert [part.tracks for part in both.parts] == [3, 3]

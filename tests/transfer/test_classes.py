@@ -10,7 +10,7 @@ import pytest
 
 from detect_tl.core.errors import DataError
 from detect_tl.transfer.classes import match_classes
-from detect_tl.transfer.kin import bare, read_kin
+from detect_tl.transfer.kin import bare, read_kin, relatives, shipped_kin
 
 
 @pytest.mark.parametrize(
@@ -87,6 +87,12 @@ def test_a_file_of_ones_own_goes_before_the_table(tmp_path: Path) -> None:
 
 def test_the_table_names_every_class_once_and_no_class_of_coco_as_kin() -> None:
     table = json.loads(files("detect_tl.transfer").joinpath("kin.json").read_bytes())
-    names = [bare(name) for several in table.values() for name in several]
-    assert len(names) == len(set(names))
-    assert not set(names) & {bare(name) for name in table}
+    classes = table["classes"]
+    assert {key for of_class in classes.values() for key in of_class} == {"same", "kinds", "alike"}
+    related = [several for of_class in classes.values() for several in of_class.values()]
+    names = [bare(name) for several in related for name in several]
+    assert len(names) == len(set(names)) == len(shipped_kin())
+    assert not set(names) & {bare(name) for name in classes}
+    # a group may share its name only with what is like one of its classes, never with a kind
+    known = relatives()
+    assert not set(known.groups) & {*known.same, *known.kinds, *map(bare, classes)}

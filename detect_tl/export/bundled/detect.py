@@ -9,12 +9,27 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from detect_tl.core.errors import DetectTLError, UsageError
+from detect_tl.runtime.config import AUTO, PredictConfig
 from detect_tl.runtime.predict import predict
 
 HERE = Path(__file__).parent
+
+# settings on offer here, and how their values are read
+OPTIONS: dict[str, dict[str, Any]] = {
+    "out": {"type": Path},
+    "save": {"nargs": "+"},
+    "conf": {},
+    "iou": {"type": float},
+    "classes": {"nargs": "+"},
+    "track": {"action": "store_true"},
+    "backend": {},
+    "limit": {"type": int},
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,10 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     A summary goes to stdout, as JSON.
     """
-    options = vars(_parser().parse_args(arguments))
+    settings = vars(_parser().parse_args(arguments))
+    source = settings.pop("source")
     try:
-        options["conf"] = _confidence(options["conf"])
-        result = predict(_model(), options.pop("source"), **options)
+        settings["conf"] = _confidence(settings["conf"])
+        config = PredictConfig.parse(settings).with_thresholds(_thresholds)
+        result = predict(_model(), source, config)
     except DetectTLError as error:
         sys.stderr.write(f"Error: {error}\n{error.hint}\n")
         return error.exit_code
@@ -38,26 +55,23 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("source", help="image, folder, pattern, video, camera number or stream")
-    parser.add_argument("--out", type=Path, help="new folder for the results")
-    parser.add_argument("--save", nargs="+", help="video, images, jsonl, csv, crops, yolo, labelme")
-    parser.add_argument("--conf", default="0.25", help="lowest score, or auto (default: 0.25)")
-    parser.add_argument("--iou", type=float, default=0.7, help="overlap of one object's boxes")
-    parser.add_argument("--classes", nargs="+", help="names of the classes to keep")
-    parser.add_argument("--track", action="store_true", help="give objects of a video numbers")
-    parser.add_argument("--backend", default="auto", help="engine that runs the model")
-    parser.add_argument("--limit", type=int, help="end after so many frames")
+    for each in fields(PredictConfig):
+        if each.name in OPTIONS:
+            text = each.metadata["text"]
+            kind = OPTIONS[each.name]
+            parser.add_argument(f"--{each.name}", default=each.default, help=text, **kind)
     return parser
 
 
-def _confidence(text: str) -> float | dict[str, float]:
-    """A number, or the best threshold of every class, where training has measured them."""
-    if text != "auto":
-        try:
-            return float(text)
-        except ValueError as error:
-            raise UsageError(
-                f"{text!r} is no confidence", hint="Give a number, or auto."
-            ) from error
+def _confidence(given: str | float) -> str | float:
+    try:
+        return given if given == AUTO else float(given)
+    except ValueError as error:
+        raise UsageError(f"{given!r} is no confidence", hint="Give a number, or auto.") from error
+
+
+def _thresholds() -> dict[str, float]:
+    """The best threshold of every class, where training has measured them."""
     known = HERE / "thresholds.json"
     if not known.is_file():
         raise UsageError("this model came without thresholds", hint="Give a number with --conf.")
