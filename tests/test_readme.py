@@ -59,6 +59,9 @@ def environment() -> dict[str, str]:
         "DETECT_TL_BENEFIT_SEEDS": "2",
         "DETECT_TL_BENEFIT_IMGSZ": "96",
         "DETECT_TL_BENEFIT_DEVICE": "cpu",
+        "DETECT_TL_ONESHOT_WEIGHTS": "yolo11n.pt",
+        "DETECT_TL_ONESHOT_IMGSZ": "96",
+        "DETECT_TL_ONESHOT_DEVICE": "cpu",
         "DETECT_TL_PREDICT_LIMIT": "10",
     }
 

@@ -98,7 +98,7 @@ from detect_tl.core.words import counted
 @trust_option
 @pass_output
 def command(console: Output, model: str, images: str, **options: Any) -> None:
-    """Write what a model finds on images as annotations for people to correct.
+    """Write what a model finds as annotations to be corrected.
 
     MODEL is a run folder, a .pt or .onnx file, or the name of weights. IMAGES is an image, a
     folder, a pattern in quotes, or a .txt list of those. Label Studio gets predictions, the other

@@ -66,7 +66,7 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
     Ultralytics' square. say: takes lines for a person. validates_best:
     whether the best checkpoint is validated once more at the end, as Ultralytics does. listeners:
     are told the numbers of every epoch. teachers: models that it learns from, beside the labels.
-    keeps_statistics: whether all of BatchNorm stays as it was transferred.
+    kept: number of classes that it is to go on knowing; BatchNorm then stays as it was transferred.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         self.coverages: Coverages = {}
         self.teachers: Sequence[Teacher] = ()
         self.lessons: Lessons | None = None
-        self.keeps_statistics = False
+        self.kept = 0
         self.say: Callable[[str], None] = LOGGER.info
         self.strategy: Strategy | None = None
         self.stages: tuple[PlannedStage, ...] = ()
@@ -181,7 +181,7 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
     def _model_train(self) -> None:
         """Let layers train; those that keep old classes go by the statistics that they have."""
         super()._model_train()
-        if self.keeps_statistics:
+        if self.kept:
             for module in unwrap_model(self.model).modules():
                 if isinstance(module, torch.nn.BatchNorm2d):
                     module.eval()
@@ -293,7 +293,7 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
     def build_optimizer(self, model: Any, name: str = "auto", **settings: Any) -> Any:
         """Where there are stages, with a rate for every depth."""
         if self.stages:
-            classes = int(self.data["nc"])
+            classes = int(self.data["nc"]) - self.kept  # those that are learned decide on the rate
             optimizer = make_optimizer(unwrap_model(model), name, classes=classes, **settings)
         else:
             optimizer = super().build_optimizer(model, name=name, **settings)

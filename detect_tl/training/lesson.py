@@ -47,7 +47,7 @@ class Teacher:
         self.checkpoint = checkpoint
         self.model: Any = checkpoint.model.eval().requires_grad_(requires_grad=False)
         self.weight = weight
-        self._only = only
+        self.only = only
         self._keys = {name: _FIRST_KEY * (number + 1) + k for k, name in enumerate(_PARTS)}
 
     def shared(self, names: Sequence[str]) -> list[tuple[int, int]]:
@@ -59,7 +59,7 @@ class Teacher:
         pairs = [
             (here, known[name])
             for here, name in enumerate(names)
-            if name in known and (self._only is None or name in self._only)
+            if name in known and (self.only is None or name in self.only)
         ]
         if not pairs:
             raise WeightsError(

@@ -214,7 +214,7 @@ def _carry_out(
             trainer.augment = Augment(augmentation, config.imgsz)
         trainer.strategy = strategy_of(config)
         trainer.teachers = _teachers(config, list(trainer.data["names"].values()), progress)
-        trainer.keeps_statistics = bool(config.keep_classes)
+        trainer.kept = sum(len(teacher.only or ()) for teacher in trainer.teachers)
         trainer.say = progress.say
         trainer.validates_best = False  # whoever trains evaluates it, by pycocotools
         trainer.csv = run.metrics

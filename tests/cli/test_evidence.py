@@ -207,10 +207,13 @@ def test_rerun_says_what_is_not_the_same(
     environment = json.loads((first / "environment.json").read_text())
     environment["packages"]["torch"] = "1.0"
     (first / "environment.json").write_text(json.dumps(environment))
-    result = run("rerun", first)
+    result = run("rerun", first, "--json")
     assert result.exit_code == 1
-    assert "packages.torch" in result.output
-    assert "differ from epoch 1" in result.output
+    said = json.loads(result.stdout)  # one document
+    assert not said["same"]
+    assert "torch" in str(said["environment"])
+    assert said["differs_from_epoch"] == 1
+    assert "is not that of" in result.stderr
     truth = first / "dataset" / "annotations" / "train.json"
     truth.write_text(truth.read_text() + "\n")
     refused(run("rerun", first, "--out", tmp_path / "x"), 3, "have changed")
