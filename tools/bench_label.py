@@ -237,7 +237,7 @@ def main() -> None:
     parser.add_argument("--scores", nargs="+", default=["rank"], choices=list(SCORES))
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--sizes", type=int, nargs="+", default=[20, 40, 60, 80])
-    parser.add_argument("--at-random", type=int, nargs="+", default=[20, 60, 100])
+    parser.add_argument("--at-random", type=int, nargs="+", default=[20, 40, 60, 80, 100])
     parser.add_argument("--imgsz", type=int, default=320)
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--batch", type=int, default=8)

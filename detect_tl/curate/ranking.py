@@ -6,6 +6,13 @@ labelled for those after it (k-centre greedy of Sener and Savarese 2018, weighte
 in BADGE of Ash et al. 2020, but without its dice): the first N are the same whatever N is, and a
 copy of an image teaches nothing. Where a model finds nothing at all it doubts nothing, and such
 images come last, the most unlike the others first.
+
+On BCCD the product gained nothing over chance, doubt alone a little. mAP50-95 on val after 40, 60
+and 80 labels: .441, .451, .454 by the product, .440, .451, .464 by looks, .444, .470, .479 by
+doubt, .456, .464, .464 at random, and .464 by 100 at random (`tools/bench_label.py`: 20 at random
+first, yolo11n at 192 pixels, 75 steps of 4 images behind a frozen backbone; means of 3 seeds, which
+lie up to .06 apart). Its fields of blood cells are all of a kind, and so short a training learns no
+more from 100 of them than from 60. What this is worth where pictures differ is not measured.
 """
 
 from __future__ import annotations
