@@ -96,7 +96,7 @@ def label(
     trust: bool = False,
     progress: Progress | None = None,
 ) -> LabelResult:
-    """Write what a model finds on images as annotations for people to correct.
+    """Write what a model finds as annotations to be corrected.
 
     model: run folder, .pt, .onnx or the name of weights. images: an image, a folder, a pattern, or
     a .txt list of those. out: folder for images, annotations, report and provenance, and
