@@ -293,8 +293,8 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
     def build_optimizer(self, model: Any, name: str = "auto", **settings: Any) -> Any:
         """Where there are stages, with a rate for every depth."""
         if self.stages:
-            # Kept classes count, so the rate is low: on BCCD with COCO kept and replayed (3 epochs,
-            # 320 pixels) old ones lost .014 of mAP50-95 by it, and .104 at the rate of three classes;
+            # Kept classes count, so the rate is low. On BCCD with COCO kept and replayed (3 epochs,
+            # 320 pixels) old ones lost .014 of mAP50-95, and .104 at the rate of three classes;
             # the new ones reached .432 and .509.
             classes = int(self.data["nc"])
             optimizer = make_optimizer(unwrap_model(model), name, classes=classes, **settings)
