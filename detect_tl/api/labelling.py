@@ -19,7 +19,7 @@ from detect_tl.core.progress import Progress, Silent
 if TYPE_CHECKING:
     from detect_tl.api.ordering import Order
     from detect_tl.core.dataset import Dataset, Sample
-    from detect_tl.curate.folder import Link, Origin
+    from detect_tl.curate.folder import Link, Origin, Recipe
 
 RANKING = "ranking.csv"
 
@@ -115,7 +115,7 @@ def label(
     from detect_tl.api.looking import Looking, embedding
     from detect_tl.api.ordering import Order
     from detect_tl.core.dataset import Category, Dataset
-    from detect_tl.curate.folder import Recipe, check_destination, write_folder
+    from detect_tl.curate.folder import Recipe, check_destination
     from detect_tl.runtime.config import DetectorConfig
     from detect_tl.runtime.opening import make_detector
 
@@ -145,13 +145,29 @@ def label(
     said = {"conf": conf, "iou": iou, "max_det": max_det, "limit": limit, "rank": rank}
     origin = _origin(images, files, {**said, **recipe.as_json()}, samples)
     recipe = replace(recipe, task=spec.task, model=Path(files.name).name)
-    with atomic_folder(folder) as scratch:
-        sources = {sample.image: str(sample.image) for sample in samples}
-        write_folder(dataset, scratch, origin, report, recipe, sources=sources, progress=show)
-        if order is not None:
-            order.write(scratch / RANKING)
+    _write(folder, dataset, origin, recipe, order=order, report=report, progress=show)
     opening = _opening(to, folder.absolute())
     return LabelResult(folder, files.name, engine, dataset, order, opening, report)
+
+
+def _write(
+    folder: Path,
+    dataset: Dataset,
+    origin: Origin,
+    recipe: Recipe,
+    *,
+    order: Order | None,
+    report: Report,
+    progress: Progress,
+) -> None:
+    """The folder of annotations, with the table of the order beside them, whole or not at all."""
+    from detect_tl.curate.folder import write_folder
+
+    sources = {sample.image: str(sample.image) for sample in dataset.samples}
+    with atomic_folder(folder) as scratch:
+        write_folder(dataset, scratch, origin, report, recipe, sources=sources, progress=progress)
+        if order is not None:
+            order.write(scratch / RANKING)
 
 
 def _images(

@@ -175,24 +175,29 @@ def test_a_detector_of_names(model: Path) -> None:
         assert found.class_id.tolist() == [0]
 
 
-def _real() -> tuple[Path, str]:
-    """The folder with real weights, and what it lacks to find names."""
-    folder = Path(REAL or ".")
-    files = ("yoloe-11s-seg.pt", "mobileclip_blt.ts")
-    lacking = [name for name in files if not (REAL and (folder / name).is_file())]
-    if find_spec("clip") is None:
-        lacking.append("the package clip")
-    return folder, ", ".join(lacking)
+def _lacking(folder: Path) -> list[str]:
+    """What a folder of weights lacks to find names that no class covers."""
+    lacking = [n for n in ("yoloe-11s-seg.pt", "mobileclip_blt.ts") if not (folder / n).is_file()]
+    return lacking if find_spec("clip") else [*lacking, "clip"]
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(bool(_real()[1]), reason=f"DETECT_TL_WEIGHTS lacks {_real()[1]}")
-def test_real_weights_find_what_no_class_stands_for(
-    model: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_weights_of_this_machine_find_what_no_class_stands_for_or_are_named(
+    model: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, _ = _real()
+    """With the real files at hand they are used; otherwise each that is missing is named."""
+    folder = Path(REAL) if REAL else weights
     monkeypatch.setenv("DETECT_TL_WEIGHTS", str(folder))
     (bus,) = [path for path in packaged_photos() if path.name == "bus.jpg"]
-    result = api.predict(model, bus, zero_shot="bus wheel,unicorn", trust=True)
+    asked = {"zero_shot": "bus wheel,unicorn", "trust": True}
+    lacking = _lacking(folder)
+    if lacking:
+        with pytest.raises(WeightsError) as caught:
+            api.predict(model, bus, **asked)
+        told = f"{caught.value} {caught.value.hint}"
+        assert caught.value.exit_code == 4
+        assert [name for name in lacking if name not in told] == []
+        return
+    result = api.predict(model, bus, **asked)
     assert result.objects.get("bus wheel", 0) >= 1
     assert "unicorn" not in result.objects

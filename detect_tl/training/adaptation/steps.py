@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from detect_tl import __version__
 from detect_tl.core.errors import WeightsError
 from detect_tl.core.files import sha256_file
 from detect_tl.core.model_spec import Task
 from detect_tl.core.progress import Progress, Silent
 from detect_tl.models.checkpoint import Checkpoint, load_checkpoint
-from detect_tl.models.yolo import ULTRALYTICS_VERSION
 from detect_tl.training.adaptation.pictures import as_batch
 from detect_tl.training.adaptation.statistics import measure, reestimate, share_of
 from detect_tl.training.config import TrainConfig
 from detect_tl.training.folder import RunFolder
 from detect_tl.training.run import resume, train
-from detect_tl.training.saving import write_bytes
+from detect_tl.training.saving import packed, write_bytes
 from detect_tl.transfer.freeze import FreezeSpec, frozen_layers
 
 TEACHER_KEEPS = 0.5
@@ -126,21 +122,6 @@ def write_teacher(teacher: Path, student: Path, target: Path, *, trust: bool = F
 
 
 def _write(checkpoint: Checkpoint, model: nn.Module, target: Path) -> None:
-    """Write a model as an ordinary Ultralytics checkpoint, in float32, whole or not at all."""
-    content = {
-        "epoch": -1,
-        "best_fitness": None,
-        "model": model,
-        "ema": None,
-        "updates": None,
-        "optimizer": None,
-        "train_args": dict(checkpoint.train_args),
-        "train_metrics": {},
-        "date": datetime.now(UTC).isoformat(),
-        "version": ULTRALYTICS_VERSION,
-        "license": "AGPL-3.0 (https://ultralytics.com/license)",
-        "detect_tl": {"version": __version__},
-    }
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    write_bytes(target, buffer.getvalue())
+    """Write a model as an ordinary Ultralytics checkpoint, exactly, whole or not at all."""
+    facts = {"train_args": dict(checkpoint.train_args), "train_metrics": {}}
+    write_bytes(target, packed(model, exact=set(model.state_dict()), facts=facts))
