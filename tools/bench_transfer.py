@@ -14,7 +14,7 @@ Seconds count everything from the start of the process to the end of the last ep
 imports, reading, kept features (no earlier run's), epochs. Accuracy is mAP50-95 on the val split,
 of the best checkpoint, by Ultralytics' own validator; that on the test split is told beside it, and
 nothing is chosen by it. Plain Ultralytics is at its best: pictures in memory, and all cores (by
-itself it uses one less).
+itself it uses one less). On a GPU both train in bfloat16, and --workers processes load pictures.
 
 --peer-bf16 lets plain Ultralytics train and validate in bfloat16 on a CPU, which it refuses by
 itself: it loses no accuracy by it, and runs that are compared by accuracy alone end sooner.
@@ -51,8 +51,9 @@ KEYS = {"detect": "metrics/mAP50-95(B)", "segment": "metrics/mAP50-95(M)"}
 class Run:
     """One training. seconds: until its last validation; map50_95, test: of its best checkpoint.
 
-    epochs: (seconds since the start, mAP50-95) after every epoch. peak_gb: of memory. cache_gb: of
-    features on disk. profile: seconds of an iteration and of its parts, when that was asked for.
+    epochs: (seconds since the start, mAP50-95) after every epoch. peak_gb, gpu_gb: of memory, and
+    of a GPU's. cache_gb: of features on disk. profile: seconds of an iteration and of its parts,
+    when that was asked for.
     """
 
     side: str
@@ -63,6 +64,7 @@ class Run:
     test: float | None
     epochs: list[tuple[float, float]]
     peak_gb: float
+    gpu_gb: float
     cache_gb: float
     profile: dict[str, float]
 
@@ -100,12 +102,14 @@ def carry_out(job: dict[str, Any]) -> None:
 
     def after_epoch(trainer: Any) -> None:
         value = float((trainer.metrics or {}).get(KEYS[trainer.args.task], 0))
-        if len(epochs) <= trainer.epoch:
+        if len(epochs) < trainer.epochs:  # and not the validation of the best one, in the end
             epochs.append((round(time.perf_counter() - began, 1), round(value, 4)))
 
     profile = Profile() if job["profile"] else None
     best = (_ours if job["side"] == "ours" else _peer)(job, after_epoch)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    from detect_tl.training.cost import peak_gpu_memory  # its torch is part of what is timed
+
+    peak, on_gpu = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, peak_gpu_memory() or 0
     kept = sum(file.stat().st_size for file in Path(os.environ["XDG_CACHE_HOME"]).rglob("*.maps"))
     found = {
         "seconds": epochs[-1][0],
@@ -113,6 +117,7 @@ def carry_out(job: dict[str, Any]) -> None:
         "test": _validate(best, job, "test") if Path(job["data"], "images/test").is_dir() else None,
         "epochs": epochs,
         "peak_gb": round(peak / 1e9, 2),
+        "gpu_gb": round(on_gpu / 1e9, 2),
         "cache_gb": round(kept / 1e9, 2),
         "profile": profile.parts() if profile else {},
     }
@@ -187,7 +192,7 @@ def _ours(job: dict[str, Any], after_epoch: Any) -> Path:
     for kind in (DetectionTransferTrainer, SegmentationTransferTrainer):
         _call_after_epochs(kind, after_epoch)
     strategy, epochs = job["what"].split(":")
-    values = {k: job[k] for k in ("data", "weights", "imgsz", "device", "seed")}
+    values = {k: job[k] for k in ("data", "weights", "imgsz", "device", "seed", "workers")}
     result = train(
         TrainConfig.parse(
             {**values, "strategy": strategy, "epochs": int(epochs), "out": f"{job['out']}/run"}
@@ -234,6 +239,7 @@ def _peer(job: dict[str, Any], after_epoch: Any) -> Path:
         seed=job["seed"],
         workers=job["workers"],
         cache="ram",
+        amp=True if job["device"] == "cpu" else "bf16",  # plain True looks for a model to try it on
         project=job["out"],
         name="run",
         plots=False,
@@ -286,7 +292,7 @@ def compare(peers: Sequence[Run], ours: Sequence[Run]) -> dict[str, Any]:
     means = {
         f"{side}_{name}": round(statistics.mean(getattr(run, name) for run in runs), 4)
         for side, runs in sides.items()
-        for name in ("seconds", "map50_95", "test", "peak_gb")
+        for name in ("seconds", "map50_95", "test", "peak_gb", "gpu_gb")
         if getattr(runs[0], name) is not None
     }
     points = 100 * (means["ours_map50_95"] - means["peer_map50_95"])
@@ -306,11 +312,12 @@ def show(result: dict[str, Any]) -> None:
     for side in ("peer", "ours"):
         own = {
             name: result.get(f"{side}_{name}")
-            for name in ("seconds", "map50_95", "test", "peak_gb")
+            for name in ("seconds", "map50_95", "test", "peak_gb", "gpu_gb")
         }
         values = ", ".join(f"{r['map50_95']}" for r in result["runs"] if r["side"] == side)
         test = "" if own["test"] is None else f"; test {own['test']:.4f}"
-        print(f"  {side}: {own['seconds']:.1f} s, {own['peak_gb']:.1f} GB")
+        gpu = f", {own['gpu_gb']:.1f} GB of the GPU" if own["gpu_gb"] else ""
+        print(f"  {side}: {own['seconds']:.1f} s, {own['peak_gb']:.1f} GB{gpu}")
         print(f"        mAP50-95 {own['map50_95']:.4f} ({values}){test}")
     if result["time_ratio"] is None:
         print("  its accuracy was not reached")

@@ -15,6 +15,8 @@ from torch import Tensor
 
 Maps = Mapping[int, Tensor]
 
+_HALF = (torch.bfloat16, torch.float16)
+
 
 @dataclass(frozen=True, slots=True)
 class Cut:
@@ -76,10 +78,31 @@ def _inputs(layer: Any, answers: Maps) -> Any:
     return found[0] if isinstance(layer.f, int) else found
 
 
-def to_float32(value: Any) -> Any:
-    """All bfloat16 tensors in nested lists and dicts as float32."""
+def pad_rows(images: Tensor, rows: int) -> Tensor:
+    """As many pictures as `rows`, blank ones behind those that there are."""
+    missing = rows - len(images)
+    return (
+        torch.cat((images, images.new_zeros((missing, *images.shape[1:]))))
+        if missing > 0
+        else images
+    )
+
+
+def first_rows(value: Any, rows: int) -> Any:
+    """The first rows of all tensors in nested lists and dicts."""
     if isinstance(value, Tensor):
-        return value.float() if value.dtype is torch.bfloat16 else value
+        return value[:rows]
+    if isinstance(value, dict):
+        return {key: first_rows(item, rows) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(first_rows(item, rows) for item in value)
+    return value
+
+
+def to_float32(value: Any) -> Any:
+    """All tensors of 16 bits in nested lists and dicts, bfloat16 or float16, as float32."""
+    if isinstance(value, Tensor):
+        return value.float() if value.dtype in _HALF else value
     if isinstance(value, dict):
         return {key: to_float32(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

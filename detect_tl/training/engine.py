@@ -165,7 +165,9 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
             self.say(str(trial))
         self.forward = Forward(unwrap_model(self.model), self.device, mixed=self.mixed_precision)
         self.staging = Staging(self, self.own, (self.resume_state or {}).get("views", {}))
-        if self.device.type == "cpu" or any(planned.stage.cached for planned in self.stages):
+        if self.device.type in ("cpu", "cuda") or any(
+            planned.stage.cached for planned in self.stages
+        ):
             self.forward.install()
 
     def _extend_loss(self) -> None:

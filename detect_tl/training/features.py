@@ -19,6 +19,7 @@ import psutil
 import torch
 from torch import Tensor
 
+from detect_tl.models.cut import first_rows, pad_rows
 from detect_tl.training.cache import FeatureCache, View, fingerprint
 
 # Of the memory and of the disk that are free, what features may take.
@@ -80,10 +81,11 @@ class FeatureViews:
         device: torch.device,
         dtype: torch.dtype,
         workers: int = 0,
+        even: bool = False,
     ) -> None:
         """dataset_of: the data set of Ultralytics, with its augmentation, for a view by number.
         front: what the frozen layers answer to images between 0 and 1. key: names everything that
-        these two depend on. dtype: in which answers are kept."""
+        these two depend on. dtype: in which answers are kept. even: ask for full batches only."""
         self._dataset_of = dataset_of
         self._front = front
         self._cache = cache
@@ -93,6 +95,7 @@ class FeatureViews:
         self._device = device
         self._dtype = dtype
         self._workers = workers
+        self._even = even
         self._views: dict[int, View] = {}
         self._in_memory = True
         self._bytes = 0
@@ -157,7 +160,8 @@ class FeatureViews:
         )
         for samples in loader:
             images = torch.stack([sample.pop("img") for sample in samples]).to(self._device)
-            answers = self._front(images.float() / 255)
+            asked = pad_rows(images, self._batch) if self._even else images
+            answers = first_rows(self._front(asked.float() / 255), len(images))
             # rows are pictures, and a picture lies with its channels last
             maps = {k: v.permute(0, 2, 3, 1).to(self._dtype) for k, v in answers.items()}
             yield View(maps, samples, (int(images.shape[2]), int(images.shape[3])))
@@ -172,12 +176,14 @@ class FeatureBatches:
 
     num_workers = 0
 
-    def __init__(self, view: View, live: Any, batch: int, seed: int) -> None:
-        """live: the loader in whose place it stands. seed: of the order of the pictures."""
+    def __init__(self, view: View, live: Any, batch: int, seed: int, *, even: bool = False) -> None:
+        """live: the loader in whose place it stands. seed: of the order of the pictures. even: fill
+        the last batch with pictures from the beginning of that order."""
         self._view = view
         self._live = live
         self._batch = batch
         self._seed = seed
+        self._even = even
 
     @property
     def dataset(self) -> Any:
@@ -188,6 +194,8 @@ class FeatureBatches:
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         order = np.random.default_rng(self._seed).permutation(len(self._view.labels))
+        if self._even and len(order) > self._batch:
+            order = np.resize(order, -(-len(order) // self._batch) * self._batch)
         blank = torch.zeros(1, dtype=torch.uint8)
         for start in range(0, len(order), self._batch):
             rows = order[start : start + self._batch]

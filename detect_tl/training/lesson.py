@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from detect_tl.core.errors import WeightsError
 from detect_tl.models.checkpoint import Checkpoint
+from detect_tl.models.cut import to_float32
 from detect_tl.models.yolo import make_anchors
 
 # Beside the answers of layers a view of kept features has those of teachers, under these numbers.
@@ -116,6 +117,11 @@ class Lessons:
 
     def __call__(self, part: Any, preds: dict[str, Any], batch: dict[str, Any]) -> Tensor:
         """A loss of the parts that `part` has, summed over the batch as Ultralytics sums it."""
+        # a GPU's mixed precision refuses the cross-entropy of probabilities
+        with torch.autocast(preds["scores"].device.type, enabled=False):
+            return self._of_all(part, to_float32(preds), batch)
+
+    def _of_all(self, part: Any, preds: dict[str, Any], batch: dict[str, Any]) -> Tensor:
         losses = []
         for teacher, pairs in self._teachers:
             told = teacher.answers_in(batch)

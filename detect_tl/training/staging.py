@@ -136,6 +136,7 @@ class Staging:
             device=trainer.device,
             dtype=dtype,
             workers=trainer.args.workers,
+            even=trainer.forward.even,
         )
         budget = Budget.of_this_machine(trainer.device, self.cache)
         before = self.views.get(start)
@@ -180,7 +181,8 @@ class Staging:
         trainer._model_train()
         order = trainer.args.seed * 1_000_003 + epoch
         view = self._features.view(self._view_of(epoch))
-        return FeatureBatches(view, self.live, trainer.batch_size, order)
+        even = trainer.forward.even
+        return FeatureBatches(view, self.live, trainer.batch_size, order, even=even)
 
     def _view_of(self, epoch: int) -> int:
         """The number of the view of an epoch; views that a refresh has replaced are let go of.

@@ -22,9 +22,10 @@ from detect_tl.core.progress import Silent
 from detect_tl.curate.pseudo import write_pseudo_labels
 from detect_tl.models.checkpoint import load_checkpoint, same_tensors
 from detect_tl.training.adaptation import steps
+from tests.devices import DEVICE
 
 SIDE = 160
-NAMED: dict[str, Any] = {"imgsz": SIDE, "device": "cpu", "epochs": 1, "batch": 4}
+NAMED: dict[str, Any] = {"imgsz": SIDE, "device": DEVICE, "epochs": 1, "batch": 4}
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def pictures(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 def truth_by(model: Path, pictures: Path, folder: Path) -> Path:
     """A dataset folder labelled with what a model answers."""
     files = find_images(pictures)
-    settings = {"imgsz": SIDE, "device": "cpu", "trust": False}
+    settings = {"imgsz": SIDE, "device": DEVICE, "trust": False}
     answers = ask(model, files, progress=Silent(), text="", **settings)  # type: ignore[arg-type]
     labelled = [(a.image, a.size, a.instances(range(len(a.plain)))) for a in answers]
     names = load_checkpoint(model).names
@@ -91,7 +92,7 @@ def test_nothing_but_statistics_differs(statistics: AdaptResult, starter: Path) 
 @pytest.mark.slow
 def test_every_command_takes_the_run(statistics: AdaptResult, tmp_path: Path) -> None:
     run = statistics.run
-    evaluation = api.evaluate(run, split="all", device="cpu", resamples=10)
+    evaluation = api.evaluate(run, split="all", device=DEVICE, resamples=10)
     assert evaluation.metrics.main.map50_95 == statistics.chosen.score
     assert read_json(run / "metrics.json")["box"]["mAP50-95"] == statistics.chosen.score
     found = api.predict(run, find_images(statistics.plan.images)[0], out=tmp_path, conf="auto")

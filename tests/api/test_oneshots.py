@@ -15,6 +15,7 @@ from detect_tl.core.files import read_json, write_json
 from detect_tl.core.progress import Progress, Silent
 from detect_tl.training.config import TrainConfig
 from detect_tl.training.folder import RunFolder
+from tests.devices import DEVICE
 from tests.training.conftest import shapes, small_checkpoint  # noqa: F401  # fixtures
 
 
@@ -59,7 +60,7 @@ def settings(shapes: Path, small_checkpoint: Path, tmp_path: Path) -> dict[str, 
         "seeds": 2,
         "against": 3,
         "imgsz": 64,
-        "device": "cpu",
+        "device": DEVICE,
     }
 
 

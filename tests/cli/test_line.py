@@ -16,12 +16,13 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Run, coco_file, process, refused
+from tests.devices import DEVICE
 
 pytestmark = pytest.mark.slow
 
 Trained = tuple[Path, dict[str, Any]]
 
-SMALL = ("--imgsz", "64", "--batch", "4", "--device", "cpu")
+SMALL = ("--imgsz", "64", "--batch", "4", "--device", DEVICE)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,7 @@ def test_train_refuses_what_convert_refuses(
     run: Run, small_checkpoint: Path, pictures: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "runs" / "one"
-    settings = ("--weights", small_checkpoint, "--out", out, "--device", "cpu")
+    settings = ("--weights", small_checkpoint, "--out", out, "--device", DEVICE)
     refused(run("train", tmp_path / "none", *settings), 3, "no such file or folder")
     refused(run("train", pictures, "--split", "1,0", *settings), 2, "split")
     refused(run("train", pictures, "--device", "97", *settings[:4]), 5, "97", "--device cpu")
@@ -157,7 +158,7 @@ def test_quickstart_walks_the_whole_line(
     (tmp_path / "quickstart" / "mine.txt").write_text("mine")
     result = run(
         "quickstart", "--weights", small_checkpoint, "--epochs", "1", "--imgsz", "64",
-        "--device", "cpu", "--json",
+        "--device", DEVICE, "--json",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     said = json.loads(result.stdout)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from detect_tl.models.cut import cut_before, run_front, run_rest
+from detect_tl.models.cut import cut_before, run_front, run_rest, to_float32
 from detect_tl.models.yolo import build_model, model_config
 
 FAMILIES = ("yolov8n", "yolo11n", "yolo26n")
@@ -54,3 +54,15 @@ def tensors(value: Any) -> list[torch.Tensor]:
         return [value]
     items = value.values() if isinstance(value, dict) else value
     return [t for item in items if item is not None for t in tensors(item)]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.int64])
+def test_numbers_of_16_bits_become_float32_wherever_they_lie(dtype: torch.dtype) -> None:
+    values = torch.arange(3, dtype=dtype)
+    found = to_float32({"a": [values], "b": (values, "kept")})
+    wanted = torch.int64 if dtype is torch.int64 else torch.float32
+    again, kept = found["b"]
+    assert kept == "kept"
+    for tensor in (found["a"][0], again):
+        assert tensor.dtype == wanted
+        assert tensor.tolist() == [0, 1, 2]

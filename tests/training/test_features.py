@@ -58,11 +58,14 @@ def front(images: torch.Tensor) -> dict[int, torch.Tensor]:
 
 
 def views_of(
-    dataset: Any, work: Callable[..., Any] = front, folder: Path | None = None
+    dataset: Any,
+    work: Callable[..., Any] = front,
+    folder: Path | None = None,
+    **more: Any,
 ) -> FeatureViews:
     cache = FeatureCache(folder)
     cpu = torch.device("cpu")
-    settings = {"key": "a", "seed": 3, "batch": 2, "device": cpu, "dtype": torch.bfloat16}
+    settings = {"key": "a", "seed": 3, "batch": 2, "device": cpu, "dtype": torch.bfloat16, **more}
     return FeatureViews(lambda _: dataset, work, cache, **settings)
 
 
@@ -94,6 +97,29 @@ def test_batches_hold_what_the_frozen_layers_answered_to_their_pictures(
             )
             seen += which
         assert sorted(seen) == [0, 1, 2, 3, 4]
+
+
+def test_even_batches_lose_no_picture_and_add_none_to_a_view() -> None:
+    asked: list[int] = []
+
+    def work(images: torch.Tensor) -> dict[int, torch.Tensor]:
+        asked.append(len(images))
+        return front(images)
+
+    dataset = Pictures(5)
+    view = views_of(dataset, work, even=True).view(0)
+    assert asked == [2, 2, 2]
+    assert torch.equal(view.maps[4], views_of(dataset).view(0).maps[4])
+    loader = Loader(dataset)
+    batches = list(FeatureBatches(view, loader, 2, seed=1, even=True))
+    assert len(batches) == len(loader)
+    seen = [batch["maps"][6][:, 0, 0, 0].int().tolist() for batch in batches]
+    assert [len(pictures) for pictures in seen] == [2, 2, 2]
+    assert seen[-1][1] == seen[0][0]  # the first one fills the last batch
+    assert {picture for pictures in seen for picture in pictures} == {0, 1, 2, 3, 4}
+    # what is less than a batch stays so
+    (few,) = FeatureBatches(view, loader, 8, seed=1, even=True)
+    assert len(few["img"]) == 5
 
 
 def test_a_view_depends_on_its_number_and_the_seed_alone() -> None:

@@ -41,6 +41,21 @@ def answers(model: Any, batch: dict[str, Any]) -> list[dict[str, Any]]:
     return [found["one2many"], found["one2one"]] if "one2one" in found else [found]
 
 
+@pytest.mark.parametrize("task", ["detect", "segment"])
+def test_a_lesson_is_computed_in_float32_whatever_precision_surrounds_it(task: Any) -> None:
+    model = sure(model_of("yolo11n", task))
+    other = sure(deepcopy(model))
+    batch = batch_of(task)
+    lessons = Lessons([teacher_of(other)], NAMES)
+    part = next(parts_of(model.init_criterion()))
+    preds = answers(model, batch)[0]
+    plain = lessons(part, preds, batch)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = lessons(part, preds, batch)
+    assert plain.abs().sum() > 0
+    assert torch.equal(plain, mixed)
+
+
 @pytest.mark.parametrize(
     ("name", "task"), [("yolo11n", "detect"), ("yolo26n", "detect"), ("yolo11n", "segment")]
 )

@@ -15,12 +15,13 @@ from detect_tl.models.checkpoint import load_checkpoint, same_tensors
 from detect_tl.training.config import TrainConfig
 from detect_tl.training.pictures import Pictures
 from detect_tl.training.run import plan_only, resume, train
+from tests.devices import DEVICE
 from tests.training.conftest import SIDE
 
 
 @pytest.fixture
 def settings(shapes: Path, small_checkpoint: Path, tmp_path: Path) -> dict[str, Any]:
-    common = {"imgsz": SIDE, "device": "cpu", "epochs": 0}
+    common = {"imgsz": SIDE, "device": DEVICE, "epochs": 0}
     return {"data": shapes, "weights": str(small_checkpoint), "out": tmp_path / "run", **common}
 
 

@@ -21,6 +21,7 @@ from detect_tl.models.checkpoint import load_checkpoint
 from detect_tl.training.config import TrainConfig
 from detect_tl.training.folder import RunFolder
 from detect_tl.training.run import resume, train
+from tests.devices import DEVICE
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +29,7 @@ BACKBONE_LAYERS = {"yolov8n": 10, "yolo11n": 11, "yolo26n": 11}
 
 
 def config(data: Path, weights: Path, out: Path, **more: object) -> TrainConfig:
-    values = {"epochs": 2, "imgsz": 64, "batch": 4, "device": "cpu", **more}
+    values = {"epochs": 2, "imgsz": 64, "batch": 4, "device": DEVICE, **more}
     return TrainConfig.parse({"data": data, "weights": str(weights), "out": out, **values})
 
 
@@ -93,9 +94,9 @@ import sys
 from pathlib import Path
 from detect_tl.training.config import TrainConfig
 from detect_tl.training.run import train
-data, weights, out, strategy = sys.argv[1:]
+data, weights, out, strategy, device = sys.argv[1:]
 train(TrainConfig.parse(dict(data=data, weights=weights, out=out, epochs=4, imgsz=64, batch=4,
-                             device="cpu", strategy=strategy, views=2, refresh=3, l2_sp=5.0,
+                             device=device, strategy=strategy, views=2, refresh=3, l2_sp=5.0,
                              measure_start=True)))
 """
 
@@ -107,7 +108,7 @@ def test_killed_run_resumes_to_the_same_bits(
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     settings: dict[str, object] = {"strategy": strategy, "views": 2, "refresh": 3, "l2_sp": 5.0}
     train(config(shapes, small_checkpoint, whole, epochs=4, measure_start=True, **settings))
-    arguments = [sys.executable, "-c", SCRIPT, shapes, small_checkpoint, killed, strategy]
+    arguments = [sys.executable, "-c", SCRIPT, shapes, small_checkpoint, killed, strategy, DEVICE]
     process = subprocess.Popen(arguments, stderr=subprocess.DEVNULL)
     wait_for_epoch(process, RunFolder(killed), epoch=2)
     process.send_signal(signal.SIGKILL)
@@ -187,15 +188,15 @@ def test_trainer_plugs_into_ultralytics(
 import sys
 from ultralytics import YOLO
 import detect_tl
-weights, data, out = sys.argv[1:]
+weights, data, out, device = sys.argv[1:]
 YOLO(weights).train(trainer=detect_tl.TransferTrainer, data=data, epochs=1, imgsz=64, batch=4,
-                    project=out, name="run", device="cpu", plots=False, %s)
+                    project=out, name="run", device=device, plots=False, %s)
 """
     data = tmp_path / "shapes"
     shutil.copytree(shapes, data)
     yaml = data / "data.yaml"
     yaml.write_text(f"path: {data}\n{yaml.read_text()}")
-    arguments = [sys.executable, "-c", code % options, small_checkpoint, yaml, tmp_path]
+    arguments = [sys.executable, "-c", code % options, small_checkpoint, yaml, tmp_path, DEVICE]
     done = subprocess.run(
         arguments, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "80"}
     )

@@ -28,7 +28,7 @@ def epochs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[State, State]]:
 
     def saving(trainer: Any) -> Any:
         both = trainer.model.state_dict(), trainer.ema.ema.state_dict()
-        seen.append(tuple({k: v.clone() for k, v in state.items()} for state in both))
+        seen.append(tuple({k: v.cpu().clone() for k, v in state.items()} for state in both))
         return save(trainer)
 
     monkeypatch.setattr(DetectionTransferTrainer, "save_model", saving)
