@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,16 +23,19 @@ from detect_tl.core.words import counted
 AUTO = "auto"
 CLIENT = "ray://"
 
+_STDERR = 2
 _PROBE_SECONDS = 5.0
 _INSTALL = 'Install it with: pip install "detect-tl[ray]"'
 _START = "Start one with `ray start --head`, or leave --address out to use this machine alone."
 
 # Ray reads these when it is loaded, and its processes inherit them: nothing is sent anywhere, GPUs
-# are not hidden from tasks that ask for none, and nobody looks for an environment of uv.
+# are not hidden from tasks that ask for none, nobody looks for an environment of uv, and errors
+# arrive as exceptions alone.
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
 }
@@ -134,7 +138,8 @@ def _ray_init(address: str, **settings: Any) -> None:
     import ray
 
     try:
-        ray.init(address, log_to_driver=False, logging_level="ERROR", **settings)
+        with _no_stderr():
+            ray.init(address, log_to_driver=False, logging_level="ERROR", **settings)
     except (ConnectionError, RuntimeError, TimeoutError, ValueError, OSError) as error:
         with suppress(Exception):  # whatever was half begun
             ray.shutdown()
@@ -180,6 +185,20 @@ def _store_bytes() -> int:
     if _SHARED_MEMORY.is_dir():
         room = min(room, shutil.disk_usage(_SHARED_MEMORY).free * 9 // 10)
     return max(_LEAST_STORE, min(room, _MOST_STORE))
+
+
+@contextmanager
+def _no_stderr() -> Iterator[None]:
+    """Keep from people what the libraries of Ray tell them while it starts; errors are raised."""
+    sys.stderr.flush()
+    with Path(os.devnull).open("wb") as nowhere:
+        kept = os.dup(_STDERR)
+        os.dup2(nowhere.fileno(), _STDERR)
+    try:
+        yield
+    finally:
+        os.dup2(kept, _STDERR)
+        os.close(kept)
 
 
 @contextmanager
