@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import signal
@@ -9,7 +10,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -100,12 +101,21 @@ def connected(address: str | None = None, progress: Progress | None = None) -> I
         return
     with _own_signals():
         _start_here() if address is None else _join(address)
-    try:
-        cluster = _described(address, ours=address is None)
-        show.say(f"Ray {ray.__version__}: {cluster}")
-        yield cluster
-    finally:
-        ray.shutdown()
+    with redirect_stdout(_Talk()):
+        try:
+            cluster = _described(address, ours=address is None)
+            show.say(f"Ray {ray.__version__}: {cluster}")
+            yield cluster
+        finally:
+            ray.shutdown()
+
+
+def lost_nodes(cluster: Cluster) -> int:
+    """How many nodes fewer there are now than when it was joined."""
+    import ray
+
+    alive = sum(bool(node["Alive"]) for node in ray.nodes())
+    return max(cluster.nodes - alive, 0)
 
 
 def _described(address: str | None, *, ours: bool) -> Cluster:
@@ -185,6 +195,23 @@ def _store_bytes() -> int:
     if _SHARED_MEMORY.is_dir():
         room = min(room, shutil.disk_usage(_SHARED_MEMORY).free * 9 // 10)
     return max(_LEAST_STORE, min(room, _MOST_STORE))
+
+
+class _Talk(io.TextIOBase):
+    """In place of stdout, which is for results: Ray prints there when a node or a worker dies.
+
+    That goes nowhere, as what matters of it becomes an error or a finding; all else goes to stderr.
+    """
+
+    def __init__(self) -> None:
+        self._dropped = False
+
+    def write(self, text: str) -> int:
+        drop = "(raylet)" in text or (self._dropped and text == "\n")
+        self._dropped = drop and text != "\n"
+        if not drop:
+            sys.stderr.write(text)
+        return len(text)
 
 
 @contextmanager

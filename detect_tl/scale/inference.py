@@ -16,9 +16,10 @@ from detect_tl.core.errors import DataError, MachineError, UsageError
 from detect_tl.core.findings import Finding
 from detect_tl.core.images import Image
 from detect_tl.core.progress import Progress, Silent
+from detect_tl.core.words import counted
 from detect_tl.runtime.backends import engine_device
 from detect_tl.runtime.config import AUTO, DetectorConfig, PredictConfig
-from detect_tl.scale.cluster import Cluster, check_installed, connected
+from detect_tl.scale.cluster import CLIENT, Cluster, check_installed, connected, lost_nodes
 from detect_tl.scale.detecting import Work, decoded
 from detect_tl.scale.fetch import read_bytes
 from detect_tl.scale.images import Images, Survey, images_of, survey
@@ -37,8 +38,9 @@ class ScaledResult:
     """What a run over a cluster did, those before it that it went on with included.
 
     images: that were looked at, `failed` of them in vain. before: how many an earlier run had done.
-    objects: detections by class name. cluster: None where all was done before. seconds: this run, from the first shard asked for to the last
-    one written. busy: seconds that actors have worked, in all runs. bytes: of results, in all runs.
+    objects: detections by class name. cluster: None where all was done before.
+    seconds: this run, from the first shard asked for to the last one written. busy: seconds that
+    actors have worked, and bytes: of results, in all runs.
     """
 
     source: str
@@ -92,6 +94,8 @@ def predict(
     *,
     address: str | None = None,
     column: str | None = None,
+    shard: int | None = None,
+    actors: int | None = None,
     zero_shot: str | Sequence[str] = (),
     open_weights: str | Path | None = None,
     trust: bool = False,
@@ -103,6 +107,8 @@ def predict(
     source: an image, a folder, a pattern, a .txt list of those and of addresses, or a table
     (.parquet, .csv, .jsonl) with the place of an image in `column` of every row: a path, which all
     nodes must see, or an address (s3://, gs://, http://, …). address: see `cluster.connected`.
+    shard: images that are done and written at a time; None: as suits their number. actors: that
+    detect at a time; None: one for every core, or every GPU where the cluster has some.
     settings: of `PredictConfig`; `out` must be given, and what is live is refused.
     The other arguments are those of `api.predict`.
 
@@ -111,6 +117,11 @@ def predict(
     an `out` of another run, and what `api.predict` and `cluster.connected` raise.
     """
     check_installed()
+    if address is not None and address.startswith(CLIENT):
+        raise UsageError(
+            "results cannot stream through ray://, which is for machines outside of the cluster",
+            hint="Run the command on a node of it, with --address auto; `ray job submit` does so.",
+        )
     show = progress or Silent()
     config = _checked(PredictConfig.parse(settings))
     images = images_of(source, column=column, limit=config.limit)
@@ -126,7 +137,7 @@ def predict(
     tried = pack_model(chosen.model, detector, _sample(images))
     for reason in tried.reasons:
         show.say(reason)
-    job = _Job(config, images, known, tried)
+    job = _Job(config, images, known, tried, shard or shard_size(known.count), actors)
     with opened_ledger(job.out, job.manifest()) as ledger:
         result = job.run(ledger, address, show)
     return replace(result, findings=(*chosen.findings, *result.findings))
@@ -172,6 +183,8 @@ class _Job:
     images: Images
     known: Survey
     tried: Tried
+    shard: int
+    actors: int | None
 
     @property
     def out(self) -> Path:
@@ -201,7 +214,7 @@ class _Job:
             "column": self.images.column,
             "images": {"count": self.known.count, "sha256": self.known.sha256},
             "root": self.known.root,
-            "shard": shard_size(self.known.count),
+            "shard": self.shard,
             "settings": plain,
             "save": list(self.kinds),
             "classes": list(self.tried.classes),
@@ -209,12 +222,12 @@ class _Job:
         }
 
     def run(self, ledger: Ledger, address: str | None, progress: Progress) -> ScaledResult:
-        before, seconds, cluster = ledger.images, 0.0, None
+        before, seconds, cluster, lost = ledger.images, 0.0, None, 0
         if ledger.images < self.known.count:
             with connected(address, progress) as cluster:
                 began = time.monotonic()
                 self._detect(ledger, cluster, progress)
-                seconds = time.monotonic() - began
+                seconds, lost = time.monotonic() - began, lost_nodes(cluster)
         if ledger.images != self.known.count:
             raise MachineError(
                 f"{self.known.count - ledger.images} of {self.known.count} images are missing",
@@ -234,7 +247,7 @@ class _Job:
             bytes=ledger.bytes,
             out=self.out,
             files=ledger.files(),
-            findings=tuple(_failures(ledger)),
+            findings=tuple(_findings(ledger, lost)),
         )
 
     def _detect(self, ledger: Ledger, cluster: Cluster, progress: Progress) -> None:
@@ -246,10 +259,10 @@ class _Job:
             tiles=self.config.tiles,
             tile_overlap=self.config.tile_overlap,
         )
-        size, done = shard_size(self.known.count), frozenset(ledger.done)
-        shards = partial(shards_left, self.images, size, done, self.known.sha256)
-        actors = cluster.gpus if gpu else cluster.cpus
-        text = f"Detecting on {self.known.count} images with {actors} actors"
+        done = frozenset(ledger.done)
+        shards = partial(shards_left, self.images, self.shard, done, self.known.sha256)
+        actors = self.actors or (cluster.gpus if gpu else cluster.cpus)
+        text = f"Detecting on {self.known.count} images with {counted(actors, 'actor')}"
         with progress.step(text, self.known.count) as bar:
             bar.advance(ledger.images)
             for answer in detected(shards, work, gpu=gpu, actors=actors):
@@ -257,7 +270,10 @@ class _Job:
                     bar.advance(answer.images)
 
 
-def _failures(ledger: Ledger) -> Iterator[Finding]:
+def _findings(ledger: Ledger, lost: int) -> Iterator[Finding]:
+    if lost:
+        text = f"{counted(lost, 'node')} of the cluster was lost; others did what it had begun"
+        yield Finding("cluster.lost-node", "warning", text)
     if ledger.failed:
         text = f"{ledger.failed} of {ledger.images} images could not be read"
         yield Finding("images.failed", "error", text, ledger.folder / "failures")
