@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -112,7 +113,9 @@ def _quiet_data() -> Iterator[None]:
     """No bars and no talk of Ray Data, and a block for every shard."""
     import ray.data
 
-    context = ray.data.DataContext.get_current()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of settings that Ray itself sets
+        context = ray.data.DataContext.get_current()
     wanted = {
         "enable_progress_bars": False,
         "print_on_execution_start": False,
