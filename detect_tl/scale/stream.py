@@ -54,7 +54,10 @@ def detected(
             num_gpus=1 if gpu else 0,
         )
         try:
-            for table in dataset.iter_batches(batch_size=None, batch_format="pyarrow"):
+            # Nothing is fetched ahead: what is done would wait for what comes after it.
+            for table in dataset.iter_batches(
+                batch_size=None, batch_format="pyarrow", prefetch_batches=0
+            ):
                 for content in table.column("answer"):
                     yield _opened(content.as_py())
         except (ray.exceptions.RayError, RuntimeError) as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,9 +23,9 @@ class Server:
             self._held = None
             self._changed.notify_all()
 
-    def wait_until_asked(self, numbers: set[int]) -> None:
+    def wait_until_asked(self, enough: Callable[[set[int]], bool]) -> None:
         with self._changed:
-            assert self._changed.wait_for(lambda: numbers <= self.asked, 120), self.asked
+            assert self._changed.wait_for(lambda: enough(self.asked), 180), self.asked
 
     def answer(self, name: str) -> None:
         """Note a request, and return when it may be answered."""
