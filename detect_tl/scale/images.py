@@ -53,7 +53,8 @@ class Images:
 class Survey:
     """What one look over all places says. sha256: of the places in their order.
 
-    root: the folder that all paths share, for their names; empty where there are none.
+    root: the folder that all paths share, for their names; empty where there are none, and for a
+    table, whose rows are to be found again by what they say.
     """
 
     count: int
@@ -95,7 +96,7 @@ def survey(images: Images) -> Survey:
         count += 1
         digest.update(os.fsencode(place) + b"\0")
         folder = os.path.dirname(place)  # noqa: PTH120 - a million times
-        if folder == seen or not os.path.isabs(place):  # noqa: PTH117
+        if images.column or folder == seen or not os.path.isabs(place):  # noqa: PTH117
             continue
         seen = folder
         root = os.path.commonpath([root, folder]) if root else folder

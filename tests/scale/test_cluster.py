@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import sys
@@ -14,6 +15,7 @@ import ray
 from detect_tl.core.errors import MachineError, UsageError
 from detect_tl.scale.cluster import Cluster, connected
 from tests.cli.conftest import process
+from tests.scale.conftest import coloured
 
 NO_RAY = """
 import sys
@@ -73,6 +75,26 @@ def test_an_address_needs_the_engine(tmp_path: Path) -> None:
     done = process(["predict", "yolo11n", tmp_path, "--column", "path"])
     assert done.returncode == 2
     assert "goes with --engine ray" in done.stderr
+
+
+@pytest.mark.parametrize("given", ["options", "environment", "file"])
+def test_engine_and_address_come_from_where_options_do(
+    given: str, detect_model: Path, tmp_path: Path
+) -> None:
+    coloured(tmp_path / "images", 1)
+    options: list[object] = []
+    environment = dict(os.environ)
+    if given == "options":
+        options = ["--address", "127.0.0.1:1", "--engine", "ray"]
+    elif given == "environment":
+        environment |= {"DETECT_TL_ENGINE": "ray", "DETECT_TL_PREDICT_ADDRESS": "127.0.0.1:1"}
+    else:
+        (tmp_path / "config.yaml").write_text("address: 127.0.0.1:1\nengine: ray\n")
+        options = ["--config", tmp_path / "config.yaml"]
+    command = ["predict", detect_model, tmp_path / "images", "--out", tmp_path / "out", *options]
+    done = process(command, env=environment)
+    assert done.returncode == 5, done.stderr
+    assert "nothing answers at 127.0.0.1:1" in done.stderr
 
 
 @pytest.mark.slow
