@@ -20,6 +20,7 @@ from detect_tl.runtime.pipeline import Finder
 from detect_tl.runtime.sinks import as_record
 from detect_tl.runtime.sources import is_address
 from detect_tl.runtime.tiles import TiledDetector
+from detect_tl.scale.attempts import Watch, watch_of
 from detect_tl.scale.fetch import read_bytes
 from detect_tl.scale.images import name_of
 from detect_tl.scale.model_files import PackedModel
@@ -76,7 +77,8 @@ class ShardDetector:
         if work.tiles is not None:
             self._find = TiledDetector(self._detector, work.tiles, work.tile_overlap)
 
-    def __call__(self, shard: Shard) -> Answer:
+    def __call__(self, shard: Shard, watch: Watch | None = None) -> Answer:
+        """Detect on all images of a shard. watch: of one that has killed a process."""
         began = time.perf_counter()
         answer = Answer(shard.number, len(shard.places))
         records: list[Record] = []
@@ -84,6 +86,8 @@ class ShardDetector:
         for index, (place, content) in enumerate(_contents(shard.places), shard.first):
             name = name_of(place, self._work.root)
             try:
+                if watch is not None and watch(index):
+                    raise DataError("the process that reads it dies")
                 image = decoded(content)
                 (found,) = self._find([image])
             except DataError as error:
@@ -108,11 +112,12 @@ class ShardDetector:
 class RayWorker:
     """A `ShardDetector` as Ray Data calls it: tables in, tables out, with errors as content."""
 
-    def __init__(self, work: Any) -> None:
+    def __init__(self, work: Any, attempts: Any) -> None:
         import cv2
         import ray
 
         cv2.setNumThreads(1)  # a core has an actor; others are not there for it
+        self._attempts = attempts
         self._error: DetectTLError | None = None
         try:
             self._detect = ShardDetector(ray.get(work))
@@ -132,9 +137,11 @@ class RayWorker:
         if self._error is not None:
             return self._error
         try:
-            return self._detect(shard)
+            answer = self._detect(shard, watch_of(self._attempts, shard.number))
         except DetectTLError as error:
             return error
+        self._attempts.end.remote(shard.number)
+        return answer
 
 
 def _contents(places: list[str]) -> Iterator[tuple[str, bytes | DataError]]:

@@ -251,9 +251,15 @@ class _Job:
         )
 
     def _detect(self, ledger: Ledger, cluster: Cluster, progress: Progress) -> None:
-        gpu = cluster.gpus > 0 and engine_device(self.config.device) in ("auto", "cuda")
+        gpu = self._wants_gpu(cluster)
+        actors = self.actors or (cluster.gpus if gpu else cluster.cpus)
+        if actors < 1:
+            raise MachineError("the cluster has no core to detect on", hint="Add a node to it.")
+        packed = self.tried.packed
+        if not gpu:  # several actors would share one that is not counted
+            packed = replace(packed, config=replace(packed.config, device="cpu"))
         work = Work(
-            model=self.tried.packed,
+            model=packed,
             root=self.known.root,
             kinds=self.kinds,
             tiles=self.config.tiles,
@@ -261,13 +267,22 @@ class _Job:
         )
         done = frozenset(ledger.done)
         shards = partial(shards_left, self.images, self.shard, done, self.known.sha256)
-        actors = self.actors or (cluster.gpus if gpu else cluster.cpus)
         text = f"Detecting on {self.known.count} images with {counted(actors, 'actor')}"
         with progress.step(text, self.known.count) as bar:
             bar.advance(ledger.images)
             for answer in detected(shards, work, gpu=gpu, actors=actors):
                 if ledger.add(answer):
                     bar.advance(answer.images)
+
+    def _wants_gpu(self, cluster: Cluster) -> bool:
+        """Whether every actor takes a GPU: where the user says so, or may be meant to.
+
+        Raises MachineError where the user says so, and the cluster has none.
+        """
+        device = engine_device(self.config.device)
+        if device == "cuda" and not cluster.gpus:
+            raise MachineError("the cluster has no GPU", hint="Use --device cpu.")
+        return cluster.gpus > 0 and (device == "cuda" or (device == "auto" and self.tried.cuda))
 
 
 def _findings(ledger: Ledger, lost: int) -> Iterator[Finding]:

@@ -59,10 +59,14 @@ class PackedModel:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """A model that was opened once before it is sent. backend: the engine that is to run it."""
+    """A model that was opened once before it is sent.
+
+    backend: the engine that is to run it. cuda: whether that can run on CUDA, as installed here.
+    """
 
     packed: PackedModel
     backend: str
+    cuda: bool
     reasons: tuple[str, ...]
     classes: tuple[str, ...]
 
@@ -82,7 +86,19 @@ def pack_model(model: Model, config: DetectorConfig, sample: Image | None) -> Tr
         config = replace(config, backend=name)
     wanted = [Wanted(model, {})] if isinstance(model, Path) else list(model)
     parts = tuple(PackedFile(_read(each.path), None if single else each.labels) for each in wanted)
-    return Tried(PackedModel(parts, config, _sha256(parts)), name, tuple(reasons), tuple(classes))
+    return Tried(
+        packed=PackedModel(parts, config, _sha256(parts)),
+        backend=name,
+        cuda="onnxruntime" in name and _has_cuda(),
+        reasons=tuple(reasons),
+        classes=tuple(classes),
+    )
+
+
+def _has_cuda() -> bool:
+    import onnxruntime
+
+    return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
 
 
 def _read(path: Path) -> dict[str, bytes]:

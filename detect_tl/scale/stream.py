@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from detect_tl.core.errors import DetectTLError, MachineError
+from detect_tl.scale.attempts import Attempts
 from detect_tl.scale.detecting import Answer, RayWorker, Work
 from detect_tl.scale.shards import Shard
 
@@ -33,17 +34,19 @@ def detected(
 
     with _quiet_data():
         # The reader runs on the node of this process, which sees what the user names.
+        here = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
+        attempts = ray.remote(Attempts).options(num_cpus=0, label_selector=here).remote()
         dataset = ray.data.read_datasource(
             _source(shards),
             override_num_blocks=1,
             num_cpus=0,
-            label_selector={"ray.io/node-id": ray.get_runtime_context().get_node_id()},
+            label_selector=here,
         ).map_batches(
             RayWorker,
             batch_size=None,
             batch_format="pyarrow",
             zero_copy_batch=True,
-            fn_constructor_args=(ray.put(work),),
+            fn_constructor_args=(ray.put(work), attempts),
             compute=ray.data.ActorPoolStrategy(
                 min_size=1,
                 max_size=actors,
@@ -127,7 +130,7 @@ def _quiet_data() -> Iterator[None]:
     before = {name: getattr(context, name) for name in wanted}
     logger = logging.getLogger("ray.data")
     level = logger.level
-    logger.setLevel(logging.ERROR)
+    logger.setLevel(logging.CRITICAL)  # errors are raised
     for name, value in wanted.items():
         setattr(context, name, value)
     try:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 
 import psutil
 import pytest
 from ray.cluster_utils import Cluster
 
 from detect_tl import api
+from detect_tl.scale import detecting
+from detect_tl.scale.detecting import RayWorker
 from detect_tl.scale.inference import predict
 from tests.scale.conftest import coloured
 from tests.scale.servers import addresses, served
@@ -127,3 +132,40 @@ def test_a_node_that_dies_takes_no_image_with_it(
     assert [finding.code for finding in result.findings] == ["cluster.lost-node"]
     expected = local_lines(detect_model, folder, tmp_path / "local")
     assert lines(tmp_path / "out", server.address) == expected
+
+
+class Mortal(RayWorker):
+    """Dies of pictures that are called poison, as of an image that a decoder cannot bear."""
+
+    def __init__(self, *arguments: Any) -> None:
+        def decoded(content: Any) -> Any:
+            if content == POISON:
+                os._exit(1)
+            return real(content)
+
+        real, detecting.decoded = detecting.decoded, decoded
+        super().__init__(*arguments)
+
+
+POISON = b"poison"
+
+
+def test_an_image_that_kills_its_reader_is_a_failure_like_others(
+    folder: Path, detect_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("detect_tl.scale.stream.RayWorker", Mortal)
+    images = tmp_path / "images"
+    shutil.copytree(folder, images)
+    (images / "f0" / "00005.png").write_bytes(POISON)
+    result = predict(
+        detect_model, images, out=tmp_path / "out", save=["jsonl"], backend=BACKEND, limit=20
+    )
+    assert (result.images, result.failed) == (20, 1)
+    failures = b"".join(p.read_bytes() for p in sorted((tmp_path / "out/failures").iterdir()))
+    found = [json.loads(line) for line in failures.splitlines()]
+    assert [(each["frame"], each["error"]) for each in found] == [
+        (5, "the process that reads it dies")
+    ]
+    expected = local_lines(detect_model, folder, tmp_path / "local").splitlines()
+    done = lines(tmp_path / "out", "-").splitlines()
+    assert done == [expected[number] for number in range(20) if number != 5]
