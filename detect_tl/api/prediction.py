@@ -58,7 +58,7 @@ def predict(
     if config.show:
         refuse_window(source)
     show = progress or Silent()
-    chosen = _choose(
+    chosen = choose_model(
         model, config, zero_shot, open_weights=open_weights, trust=trust, progress=show
     )
     result = run(chosen.model, source, chosen.config, progress=progress)
@@ -84,7 +84,7 @@ def detector(
     from detect_tl.runtime.opening import make_detector, open_model
 
     config, show = DetectorConfig.parse(settings), progress or Silent()
-    chosen = _choose(
+    chosen = choose_model(
         model, config, zero_shot, open_weights=open_weights, trust=trust, progress=show
     )
     picture = sample_picture(chosen.files)
@@ -103,7 +103,7 @@ C = TypeVar("C", bound="DetectorConfig")
 
 
 @dataclass(frozen=True, slots=True)
-class _Chosen(Generic[C]):
+class Chosen(Generic[C]):
     """What is to run, with the settings that this needs. findings: what stands for which name."""
 
     files: ModelFiles
@@ -112,7 +112,7 @@ class _Chosen(Generic[C]):
     findings: tuple[Finding, ...] = ()
 
 
-def _choose(
+def choose_model(
     model: str | Path,
     config: C,
     zero_shot: str | Sequence[str],
@@ -120,7 +120,11 @@ def _choose(
     open_weights: str | Path | None,
     trust: bool,
     progress: Progress,
-) -> _Chosen[C]:
+) -> Chosen[C]:
+    """Find a model and what of it is to run, exported where that was not done before.
+
+    Arguments and errors are those of `predict`.
+    """
     files = find_model(model, trust=trust, progress=progress)
     if zero_shot and config.conf == "auto":
         raise UsageError(
@@ -130,7 +134,7 @@ def _choose(
     config = config.with_thresholds(lambda: best_confidences(files))
     path = exported(files, config.imgsz, trust=trust, progress=progress)
     if not zero_shot:
-        return _Chosen(files, path, config)
+        return Chosen(files, path, config)
     found = find_names(
         path,
         zero_shot,
@@ -139,7 +143,7 @@ def _choose(
         trust=trust,
         progress=progress,
     )
-    return _Chosen(files, found.models, config, found.findings)
+    return Chosen(files, found.models, config, found.findings)
 
 
 def best_confidences(files: ModelFiles) -> Mapping[str, float]:

@@ -23,8 +23,8 @@ class InterruptedByUserError(DetectTLError):
 
 
 @contextmanager
-def resumable(begun: Path, hint: str) -> Iterator[None]:
-    """Say how to go on when Ctrl-C ends a training.
+def resumable(begun: Path, hint: str, *, what: str = "the training") -> Iterator[None]:
+    """Say how to go on when Ctrl-C ends long work, such as a training.
 
     begun: a file that is there from the moment on when there is something to go on with.
     """
@@ -34,7 +34,7 @@ def resumable(begun: Path, hint: str) -> Iterator[None]:
         if begun.is_file():
             raise InterruptedByUserError("interrupted", hint=hint) from error
         raise InterruptedByUserError(
-            "interrupted before the training began; nothing was written"
+            f"interrupted before {what} began; nothing was written"
         ) from error
 
 

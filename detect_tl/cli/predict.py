@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from detect_tl import api
 from detect_tl.cli.declared import dataclass_options, put_options
-from detect_tl.cli.options import PATH, trust_option, verb, zero_shot_options
+from detect_tl.cli.errors import resumable
+from detect_tl.cli.options import PATH, engine_options, trust_option, verb, zero_shot_options
 from detect_tl.cli.output import Output, Piece, Table, pass_output
 from detect_tl.cli.params import FRAME_SIZE, IMGSZ, CommaList, Confidence, Place
 from detect_tl.core.files import unused_folder
@@ -19,8 +20,10 @@ from detect_tl.runtime.config import PredictConfig
 
 if TYPE_CHECKING:
     from detect_tl.runtime.result import PredictResult
+    from detect_tl.scale.inference import ScaledResult
 
 
+_OUT = Path("predictions")
 _COCO_MODEL = "yolo11n"
 """Whose classes --zero-shot looks through where no other model is named."""
 
@@ -48,11 +51,18 @@ def _by_name(
     detect-tl predict yolo11n streams.txt --out cameras
     detect-tl predict street.mp4 --zero-shot "sedan,pedestrian,vehicle" --out found
     detect-tl predict yolo11n - --stdin-size 640x360
+    detect-tl predict runs/mine images.parquet --engine ray --address auto --out found
     """,
 )
 @click.argument("model")
 @click.argument("source", required=False)
 @zero_shot_options
+@engine_options
+@click.option(
+    "--column",
+    metavar="NAME",
+    help="With --engine ray, where a table names its images.  [default: the one called like that]",
+)
 @trust_option
 @pass_output
 @click.pass_context
@@ -72,16 +82,42 @@ def command(
     name what stands for it. Names that no class covers need the files of an open-vocabulary model;
     where they are missing, it says which, with exit code 4.
 
-    Exit code 1 when one of several sources failed, or a full disk ended the run.
+    --engine ray does images with all nodes of a cluster. SOURCE may then also be a table (.parquet,
+    .csv, .jsonl) that names an image in every row, by its path or an address (s3://, gs://,
+    https://); a .txt file may name addresses too. Results are shards: --save parquet (the default),
+    jsonl or both. A run that was killed goes on when the command is repeated, and every image is
+    done once; one that cannot be read is told of in `failures`, and does not end the run.
+
+    Exit code 1 when one of several sources or images failed, or a full disk ended the run.
     """
     if source is None:
         if not options["zero_shot"]:
             raise click.MissingParameter(ctx=ctx, param_hint="'SOURCE'", param_type="argument")
         model, source = _COCO_MODEL, model
+    engine, address, column = (options.pop(name) for name in ("engine", "address", "column"))
+    if engine == "ray":
+        _on_ray(ctx, console, model, source, address=address, column=column, **options)
+    if column is not None:
+        raise click.BadParameter("it goes with --engine ray", ctx, param_hint="'--column'")
     if options["out"] is None and not options["show"]:
-        options["out"] = unused_folder(Path("predictions"))
+        options["out"] = unused_folder(_OUT)
     result = api.predict(model, source, progress=console.progress, **options)
     console.show(result, _describe)
+    ctx.exit(1 if result.failed else 0)
+
+
+def _on_ray(
+    ctx: click.Context, console: Output, model: str, source: str, **options: Any
+) -> NoReturn:
+    """Detect on a cluster; the folder is the same each time, so that a run can go on."""
+    from detect_tl.scale.inference import predict
+    from detect_tl.scale.ledger import MANIFEST
+
+    options["out"] = options["out"] or _OUT
+    begun, hint = options["out"] / MANIFEST, "Repeat the command; it goes on from there."
+    with resumable(begun, hint, what="detecting"):
+        result = predict(model, source, progress=console.progress, **options)
+    console.show(result, _describe_scaled)
     ctx.exit(1 if result.failed else 0)
 
 
@@ -130,6 +166,17 @@ def _describe(result: PredictResult) -> Iterator[Piece]:
             yield from _counted(part.counts, f"{part.source.name}: " if result.parts else "")
     yield from (f"{part.source.name}: {_pace(part)}" for part in result.parts)
     yield _pace(result)
+    yield from (f"written: {path}" for path in result.files)
+
+
+def _describe_scaled(result: ScaledResult) -> Iterator[Piece]:
+    for finding in result.findings:
+        yield f"{finding.severity}: {finding}"
+    rows = [(name, str(count)) for name, count in result.objects.items()]
+    yield Table(("class", "detections"), rows, right=("detections",)) if rows else "nothing found"
+    before = f", {result.before} of them before" if result.before else ""
+    pace = f", {result.fps:.1f} images/s on {result.cluster}" if result.cluster else ""
+    yield f"{counted(result.images, 'image')}{before}{pace}"
     yield from (f"written: {path}" for path in result.files)
 
 
