@@ -1,0 +1,151 @@
+"""WebDataset: tar files ("shards"), in which 000123.jpg is a picture and 000123.json its objects.
+
+The convention of the files is that of the `webdataset` library, which Ray Data, Hugging Face and
+DALI read too; what the JSON says is ours, see `record`. Shards are read side by side, on all cores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from detect_tl.core.columns import InstanceTable, Rows
+from detect_tl.core.dataset import CategoryIndex, Dataset, Sample
+from detect_tl.core.findings import Report
+from detect_tl.core.parallel import spread
+from detect_tl.core.words import counted
+from detect_tl.formats.base import Format, Sniff
+from detect_tl.formats.gather import Gatherer, alphabetical
+from detect_tl.formats.records import leave_out_unlisted
+from detect_tl.formats.source import Source
+from detect_tl.formats.webdataset.index import Index, read_index
+from detect_tl.formats.webdataset.record import OBJECTS
+from detect_tl.formats.webdataset.shard import (
+    Shard,
+    ShardTask,
+    first_records,
+    read_shard,
+    task_split,
+)
+from detect_tl.formats.webdataset.unpack import cache_folder
+from detect_tl.formats.webdataset.write import sharded, write
+
+
+def sniff(source: Source) -> Sniff:
+    """Shards are taken to be alike: those beside one that is ours are ours, damaged ones too."""
+    files = source.candidates(".tar")
+    if not files:
+        return Sniff("no .tar file")
+    ours = {path.parent for path in _first_ones(files) if OBJECTS in first_records(path)}
+    claimed = tuple(path for path in files if path.parent in ours)
+    about = counted(len(claimed or files), ".tar file")
+    what = 'pictures and JSON with "objects"'
+    return Sniff(f"{about} with {what}" if claimed else f"{about}, none with {what}", claimed)
+
+
+def _first_ones(files: list[Path], most: int = 8) -> list[Path]:
+    """A few files of every folder, which tell for the others."""
+    seen: dict[Path, list[Path]] = {}
+    for path in files:
+        some = seen.setdefault(path.parent, [])
+        if len(some) < most:
+            some.append(path)
+    return [path for some in seen.values() for path in some]
+
+
+def read(source: Source, report: Report) -> Dataset:
+    """Read all files that `sniff` claims; raises DataError for one that cannot be opened."""
+    files = sniff(source).files
+    index = CategoryIndex()
+    indices = declared(source, files, index)
+    gather = Gatherer(source, report)
+    order = list(index.categories())
+    tasks = shard_tasks(source, files)
+    for path, shard in zip(files, spread(read_shard, tasks), strict=True):
+        report.merge(shard.report)
+        say_lacking(path, shard, indices.get(path.parent), report)
+        for sample in renumbered(shard, index):
+            gather.add(sample)
+    say_missing(source, indices, report)
+    leave_out_unlisted(gather)
+    known = [category.name for category in order]
+    others = {c.name for c in index.categories()}.difference(known)
+    return gather.dataset(index, [*known, *alphabetical(others)])
+
+
+def shard_tasks(source: Source, files: tuple[Path, ...]) -> list[ShardTask]:
+    """One for every shard, in their order."""
+    cache = cache_folder()
+    pictures = bool(source.images.images)
+    return [
+        ShardTask(
+            path,
+            source.short(path),
+            cache,
+            path.parent.parent if pictures and path.parent != source.root else None,
+            task_split(path, source.split_of(path)),
+        )
+        for path in files
+    ]
+
+
+def declared(
+    source: Source, files: tuple[Path, ...], index: CategoryIndex
+) -> dict[Path, Index | None]:
+    """The indices by their folder; their classes are added to `index`."""
+    known = frozenset(source.files)
+    found = {folder: read_index(folder, known) for folder in sorted({p.parent for p in files})}
+    for each in found.values():
+        for category in each.categories if each else ():
+            index.add(category.name, category.supercategory)
+    return found
+
+
+def renumbered(shard: Shard, index: CategoryIndex) -> list[Sample]:
+    """The samples of a shard with classes numbered as in `index`, which gets those it lacks."""
+    target = [index.add(name) for name in shard.names]
+    tables: dict[int, InstanceTable] = {}
+    samples = []
+    for sample in shard.samples:
+        rows = sample.instances
+        assert isinstance(rows, Rows)
+        table = tables.get(id(rows.table))
+        if table is None:
+            table = tables[id(rows.table)] = rows.table.renumbered(target)
+        open_ = tuple(sorted(target[k] for k in sample.not_exhaustive))
+        moved = Rows(table, rows.start, rows.stop)
+        samples.append(replace(sample, instances=moved, not_exhaustive=open_))
+    return samples
+
+
+def say_lacking(path: Path, shard: Shard, index: Index | None, report: Report) -> None:
+    """Count the pictures of a damaged shard that nothing is left of."""
+    promised = index.shards.get(path.name, 0) if index else 0
+    lacking = promised - shard.met
+    if lacking > 0:
+        report.lost["images"] += lacking
+        text = f"the index promises {counted(promised, 'picture')}, {lacking} of them are not there"
+        report.add("webdataset.images-missing", "error", text, path)
+
+
+def say_missing(source: Source, indices: Mapping[Path, Index | None], report: Report) -> None:
+    """Name the shards of an index that are not there."""
+    there = set(source.files)
+    for folder, index in indices.items():
+        for name, count in index.shards.items() if index else ():
+            if folder / name not in there:
+                report.lost["images"] += count
+                text = f"{name} is missing, with {counted(count, 'picture')}"
+                report.add("webdataset.shard-missing", "error", text, folder / "index.json")
+
+
+FORMAT = Format(
+    name="webdataset",
+    title="WebDataset",
+    description="Tar files of pictures and their objects as JSON, for very large data sets",
+    sniff=sniff,
+    read=read,
+    write=write,
+    sharded=sharded,
+)
