@@ -57,4 +57,4 @@ def _describe(result: ConvertResult) -> Iterator[Piece]:
     yield from count_lines(result.report)
     images = ", ".join(f"{split} {count}" for split, count in result.splits.items())
     yield f"images: {images} ({result.split_reason})"
-    yield f"written: {result.data_yaml}"
+    yield f"written: {result.data_yaml if result.data_yaml.is_file() else result.folder}"

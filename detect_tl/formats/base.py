@@ -37,7 +37,8 @@ Suggester = Callable[[Dataset, Path, Report, Task, str], None]
 class Sharding:
     """How a data set is cut into files that hold the images too.
 
-    images, size: at most how many of them, and of their bytes, go into one; None for no limit.
+    images, size: at most how many of them, and of their bytes, go into one; None for no limit, for
+        both as the format does it by itself.
     sources: by image, its path in the source, with "/".
     """
 

@@ -48,6 +48,7 @@ def empty(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     "warning",
     "The model learns to find nothing; a tenth of background is plenty.",
     "background",
+    whole=True,
 )
 def mostly_empty(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """More images without objects than with."""
@@ -61,6 +62,7 @@ def mostly_empty(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     "info",
     "If objects were forgotten, the model learns to miss them.",
     "density",
+    whole=True,
 )
 def density(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """An image with far more or far fewer objects than the others."""
@@ -84,6 +86,7 @@ def density(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     "Boxes copied from another image lie beside the objects of this one.",
     "alike",
     need=Need.CONTENTS,
+    whole=True,
 )
 def inherited(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """An image with exactly the objects of another one, though the pictures differ."""

@@ -26,6 +26,7 @@ _SAME = {
     "warning",
     "It counts more than the others, in training and in the scores.",
     need=Need.CONTENTS,
+    whole=True,
 )
 def duplicate(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """The same image, byte for byte, more than once in one split."""
@@ -40,6 +41,7 @@ def duplicate(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     "error",
     "The model is tested on what it was trained on; scores are too good.",
     need=Need.CONTENTS,
+    whole=True,
 )
 def leak(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """The same image, byte for byte, in several splits."""
@@ -55,6 +57,7 @@ def leak(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     "They teach little more than one of them; keep them in one split.",
     "alike",
     need=Need.CONTENTS | Need.PIXELS,
+    whole=True,
 )
 def near_duplicate(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """Images of one split that look alike: copies, augmented copies, frames of one video."""
@@ -69,6 +72,7 @@ def near_duplicate(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     "The model is tested on nearly what it was trained on; scores may be too good.",
     "alike",
     need=Need.CONTENTS | Need.PIXELS,
+    whole=True,
 )
 def near_leak(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """Images of several splits that look alike."""
@@ -81,6 +85,7 @@ def near_leak(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     "split.same-original",
     "warning",
     "The model is tested on pictures that it was trained on in another shape; scores are too good.",
+    whole=True,
 )
 def same_original(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """Images of several splits that Roboflow made of one original, by turning, cutting, tinting."""
@@ -97,6 +102,7 @@ def same_original(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     "warning",
     "Testing on that folder would test on what the model was trained on.",
     need=Need.CONTENTS,
+    whole=True,
 )
 def unlisted_leak(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """An image in the folder of a split, without annotation, that another split holds too."""

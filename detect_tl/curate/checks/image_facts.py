@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -13,6 +12,7 @@ from detect_tl.core.dataset import Sample
 from detect_tl.core.errors import DataError
 from detect_tl.core.geometry import Size
 from detect_tl.core.image_header import ImageHeader, read_header
+from detect_tl.core.parallel import threaded
 from detect_tl.core.progress import Progress, track
 from detect_tl.curate.fingerprints import Fingerprint, decode_small, fingerprint
 
@@ -46,9 +46,14 @@ def facts_of(samples: Sequence[Sample], progress: Progress, *, decode: bool) -> 
     decode: whether to decode them in full, or only look at both ends of each file.
     """
     words = "Decoding images" if decode else "Looking at images"
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        found = pool.map(lambda s: look_at(s.image, decode=decode, header=s.header), samples)
-        return list(track(progress, found, words, len(samples)))
+    files = [(sample.image, sample.header) for sample in samples]
+    found = threaded(partial(_look_at, decode=decode), files)
+    return list(track(progress, found, words, len(samples)))
+
+
+def _look_at(file: tuple[Path, ImageHeader | None], *, decode: bool) -> ImageFacts:
+    path, header = file
+    return look_at(path, decode=decode, header=header)
 
 
 def look_at(path: Path, *, decode: bool, header: ImageHeader | None = None) -> ImageFacts:

@@ -177,6 +177,7 @@ def reduced(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     "info",
     "One kind of object is met at very different scales, unless all images are alike zoomed.",
     "size_spread",
+    whole=True,
 )
 def sizes_vary(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """Images of very different sizes in one data set."""
@@ -194,6 +195,7 @@ def sizes_vary(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     "info",
     "A model learns the colours of the other images, and misses objects on the grey ones.",
     need=Need.FILES,
+    whole=True,
 )
 def grey(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """Grey images among coloured ones."""

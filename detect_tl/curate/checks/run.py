@@ -57,6 +57,11 @@ def run_check(each: Check, snapshot: Snapshot, limits: Limits) -> Iterator[Findi
         yield Finding(CRASHED.id, CRASHED.severity, text)
 
 
+def needed(checks: Sequence[Check]) -> Need:
+    """What has to be known before any of these can run."""
+    return reduce(or_, (each.need for each in checks), Need.NOTHING)
+
+
 def _look_up(
     dataset: Dataset,
     checks: Sequence[Check],
@@ -66,27 +71,27 @@ def _look_up(
     decode: bool,
 ) -> Snapshot:
     """The data set with what these checks need to know of its images."""
-    need = reduce(or_, (each.need for each in checks), Need.NOTHING)
+    need = needed(checks)
     images = [sample.image for sample in dataset.samples]
     look = Need.FILES | Need.PIXELS
     facts = facts_of(dataset.samples, progress, decode=decode) if need & look else []
     contents: Sequence[Hashable] = ()
     strays: Sequence[Stray] = ()
     if Need.CONTENTS in need:
-        unlisted = _unlisted(images, reading) if reading else []
-        found = _contents(dataset, [image for image, _ in unlisted], progress)
+        unlisted = unlisted_images(images, reading) if reading else []
+        found = contents_of(dataset, [image for image, _ in unlisted], progress)
         contents, others = found[: len(images)], found[len(images) :]
         strays = [Stray(*one, content) for one, content in zip(unlisted, others, strict=True)]
-    return snapshot_of(dataset, facts, contents, _turned(reading), strays)
+    return snapshot_of(dataset, facts, contents, turned_images(reading), strays)
 
 
-def _turned(reading: ReadResult | None) -> frozenset[Path]:
+def turned_images(reading: ReadResult | None) -> frozenset[Path]:
     """Images whose objects were turned with their EXIF orientation."""
     findings = reading.report.findings if reading else ()
     return frozenset(f.image for f in findings if f.code == "image.exif-rotated" and f.image)
 
 
-def _unlisted(images: Sequence[Path], reading: ReadResult) -> list[tuple[Path, str]]:
+def unlisted_images(images: Sequence[Path], reading: ReadResult) -> list[tuple[Path, str]]:
     """Images that lie in the folder of a split and are no part of the data set."""
     listed = set(images)
     found: list[tuple[Path, str]] = []
@@ -98,7 +103,7 @@ def _unlisted(images: Sequence[Path], reading: ReadResult) -> list[tuple[Path, s
     return found
 
 
-def _contents(dataset: Dataset, others: Sequence[Path], progress: Progress) -> list[Hashable]:
+def contents_of(dataset: Dataset, others: Sequence[Path], progress: Progress) -> list[Hashable]:
     """A value per image, then per other file, equal for equal files.
 
     A file that is missing equals no other.

@@ -6,12 +6,13 @@ DALI read too; what the JSON says is ours, see `record`. Shards are read side by
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from detect_tl.core.columns import InstanceTable, Rows
-from detect_tl.core.dataset import CategoryIndex, Dataset, Sample
+from detect_tl.core.dataset import SPLITS, CategoryIndex, Dataset, Sample
 from detect_tl.core.findings import Report
 from detect_tl.core.parallel import spread
 from detect_tl.core.words import counted
@@ -38,10 +39,16 @@ def sniff(source: Source) -> Sniff:
     if not files:
         return Sniff("no .tar file")
     ours = {path.parent for path in _first_ones(files) if OBJECTS in first_records(path)}
-    claimed = tuple(path for path in files if path.parent in ours)
+    claimed = tuple(sorted((path for path in files if path.parent in ours), key=_place))
     about = counted(len(claimed or files), ".tar file")
     what = 'pictures and JSON with "objects"'
     return Sniff(f"{about} with {what}" if claimed else f"{about}, none with {what}", claimed)
+
+
+def _place(path: Path) -> tuple[Path, int, str]:
+    """Where a shard stands among the others: as splits do, train first, in a folder."""
+    split = task_split(path, None)
+    return path.parent, SPLITS.index(split) if split else len(SPLITS), path.name
 
 
 def _first_ones(files: list[Path], most: int = 8) -> list[Path]:
@@ -56,20 +63,25 @@ def _first_ones(files: list[Path], most: int = 8) -> list[Path]:
 
 def read(source: Source, report: Report) -> Dataset:
     """Read all files that `sniff` claims; raises DataError for one that cannot be opened."""
+    return read_shards(source, report, partial(spread, read_shard))
+
+
+def read_shards(
+    source: Source, report: Report, reading: Callable[[Sequence[ShardTask]], Iterator[Shard]]
+) -> Dataset:
+    """Read all files that `sniff` claims. reading: gives what is read of each, in their order."""
     files = sniff(source).files
     index = CategoryIndex()
     indices = declared(source, files, index)
+    known = [category.name for category in index.categories()]
     gather = Gatherer(source, report)
-    order = list(index.categories())
-    tasks = shard_tasks(source, files)
-    for path, shard in zip(files, spread(read_shard, tasks), strict=True):
+    for path, shard in zip(files, reading(shard_tasks(source, files)), strict=True):
         report.merge(shard.report)
         say_lacking(path, shard, indices.get(path.parent), report)
         for sample in renumbered(shard, index):
             gather.add(sample)
     say_missing(source, indices, report)
     leave_out_unlisted(gather)
-    known = [category.name for category in order]
     others = {c.name for c in index.categories()}.difference(known)
     return gather.dataset(index, [*known, *alphabetical(others)])
 

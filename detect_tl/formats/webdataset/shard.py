@@ -9,12 +9,11 @@ from typing import Any, BinaryIO, NamedTuple
 
 import orjson
 
-from detect_tl.core.columns import Groups, Rows, table_of
-from detect_tl.core.dataset import Instance, Sample
+from detect_tl.core.columns import Rows, table_of
+from detect_tl.core.dataset import Instance, Sample, Samples
 from detect_tl.core.errors import DataError
 from detect_tl.core.files import IMAGE_SUFFIXES
 from detect_tl.core.findings import Report, Severity
-from detect_tl.core.geometry import Size
 from detect_tl.core.image_header import ImageHeader, header_of
 from detect_tl.formats.gather import fate_of
 from detect_tl.formats.records import UNREADABLE, size_of, split_of_stem, why
@@ -52,31 +51,9 @@ class Shard:
     """
 
     names: list[str] = field(default_factory=list)
-    samples: list[Sample] = field(default_factory=list)
+    samples: Samples = field(default_factory=Samples)
     report: Report = field(default_factory=Report)
     met: int = 0
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Objects travel as columns."""
-        objects = Groups([sample.instances for sample in self.samples])
-        plain = [
-            (str(s.image), s.size, s.split, str(s.annotation), s.header, s.not_exhaustive)
-            for s in self.samples
-        ]
-        return _restored, (self.names, plain, objects, self.report, self.met)
-
-
-_Plain = tuple[str, Size, str | None, str, ImageHeader | None, tuple[int, ...]]
-
-
-def _restored(
-    names: list[str], plain: list[_Plain], objects: Groups, report: Report, met: int
-) -> Shard:
-    samples = [
-        Sample(Path(image), size, rows, split, Path(shard), header, open_)
-        for (image, size, split, shard, header, open_), rows in zip(plain, objects, strict=True)
-    ]
-    return Shard(names, samples, report, met)
 
 
 def read_shard(task: ShardTask) -> Shard:
@@ -215,7 +192,7 @@ class _Reading:
             except UNREADABLE as error:
                 self._shard.report.lost["objects-unreadable"] += 1
                 text = f"object {place} is lost: {why(error)}"
-                self._add("webdataset.bad-object", text, member)
+                self._add("webdataset.broken-object", text, member)
         if record["objects"] and not items:
             text = "no object could be read; left out, not taken for background"
             self._lose_image(text, member, "annotation.unreadable")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -25,8 +26,9 @@ from detect_tl.formats.webdataset.tar import END, header_of, padding
 
 FOLDER = "shards"
 
-# A gigabyte is large enough to be read at full speed, and small enough to be copied again.
-DEFAULT = Sharding(images=10_000, size=1_000_000_000)
+# Of pictures and bytes where nothing is asked for: a gigabyte is large enough to be read at full
+# speed, and small enough to be copied again.
+_IMAGES, _SIZE = 10_000, 1_000_000_000
 
 _COPIED = 1 << 20  # bytes at a time
 
@@ -54,7 +56,7 @@ class _Task(NamedTuple):
 
 def write(dataset: Dataset, folder: Path, report: Report, task: Task) -> None:
     """Write shards of at most 10,000 pictures and a gigabyte of them."""
-    sharded(dataset, folder, report, task, DEFAULT)
+    sharded(dataset, folder, report, task, Sharding())
 
 
 def sharded(dataset: Dataset, folder: Path, report: Report, task: Task, sharding: Sharding) -> None:
@@ -62,9 +64,13 @@ def sharded(dataset: Dataset, folder: Path, report: Report, task: Task, sharding
     del report, task  # nothing is lost, whatever is trained
     place = folder / FOLDER
     place.mkdir(exist_ok=True)
+    if sharding.images is None and sharding.size is None:
+        sharding = replace(sharding, images=_IMAGES, size=_SIZE)
     tasks = list(_tasks(dataset, place, sharding))
     for _ in spread(_write_shard, tasks):
         pass
+    for unfinished in place.glob(".*.tar"):  # of a machine that was lost; another one did its work
+        unfinished.unlink()
     counts = {task.path.name: len(task.entries) for task in tasks}
     write_index(place, dataset.categories, counts)
 
