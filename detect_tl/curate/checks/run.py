@@ -41,7 +41,7 @@ def check_dataset(
     """
     progress = progress or Silent()
     checks = selection.checks(decode=decode)
-    snapshot = _look_up(dataset, checks, reading, progress, decode=decode)
+    snapshot = look_up(dataset, checks, reading, progress, decode=decode)
     report = Report()
     for each in track(progress, checks, "Checking"):
         report.extend(run_check(each, snapshot, limits or Limits()))
@@ -62,7 +62,7 @@ def needed(checks: Sequence[Check]) -> Need:
     return reduce(or_, (each.need for each in checks), Need.NOTHING)
 
 
-def _look_up(
+def look_up(
     dataset: Dataset,
     checks: Sequence[Check],
     reading: ReadResult | None,
