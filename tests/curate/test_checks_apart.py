@@ -33,8 +33,6 @@ SETS = [
     "kitti3",
     "labelme_fruitnuts",
     "via_balloon",
-    "via_cardamage",
-    "via_receipts6",
     "voc_bccd/BCCD",
     "voc_cvat_fruit9",
 ]
@@ -87,6 +85,11 @@ def test_real_sets(shared: Path, tmp_path: Path, name: str) -> None:
     data = shared / "data" / name
     assert_same(data)
     assert_same(in_shards(data, tmp_path / "shards"))
+
+
+def test_a_real_set_with_images_that_are_not_listed(shared: Path) -> None:
+    found = assert_same(shared / "data/via_cardamage", annotations="via_region_data.json")
+    assert found["report"]["findings_by_code"]["split.unlisted-leak"] == 1
 
 
 @pytest.mark.parametrize("only", [["box"], ["split"], ["image.near-duplicate"], ["class", "mask"]])

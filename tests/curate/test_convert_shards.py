@@ -50,6 +50,7 @@ def test_the_folder_holds_shards_and_no_images(tmp_path: Path) -> None:
         "report.html",
         "report.json",
         "shards",
+        "shards.json",
     ]
     contents = set()
     for path in (result.folder / "shards").glob("*.tar"):

@@ -330,7 +330,7 @@ def seed_webdataset(root: Path) -> None:
     listed = [{"file": f"train-{k:06}.tar", "images": 1} for k in range(2)]
     kinds = [{"name": name, "supercategory": ""} for name in ("cat", "dog")]
     value = {"format": "detect-tl shards", "categories": kinds, "shards": listed}
-    document(root / "shards/index.json", value)
+    document(root / "shards.json", value)
 
 
 def seed_yolo(root: Path) -> None:

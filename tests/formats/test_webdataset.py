@@ -235,6 +235,16 @@ def test_sizes_out_of_all_proportion(
     assert [f.code for f in result.report.findings] == ["webdataset.damaged"]
 
 
+def test_the_folder_of_the_shards_may_be_named_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(made(tmp_path, 2), tmp_path, Report(), "detect")
+    assert read(tmp_path / "shards").dataset.categories == read(tmp_path).dataset.categories
+    monkeypatch.chdir(tmp_path / "shards")
+    assert read(Path()).dataset.names == ["cat", "dog"]
+    assert [path.suffix for path in Path().iterdir()] == [".tar"]
+
+
 def test_a_shard_that_is_missing_is_told(tmp_path: Path) -> None:
     SEEDS["webdataset"](tmp_path)
     (tmp_path / "shards/train-000001.tar").unlink()

@@ -20,7 +20,7 @@ from detect_tl.formats.base import Format, Sniff
 from detect_tl.formats.gather import Gatherer, alphabetical
 from detect_tl.formats.records import leave_out_unlisted
 from detect_tl.formats.source import Source
-from detect_tl.formats.webdataset.index import Index, read_index
+from detect_tl.formats.webdataset.index import Index, index_path, read_index
 from detect_tl.formats.webdataset.record import OBJECTS
 from detect_tl.formats.webdataset.shard import (
     Shard,
@@ -106,8 +106,7 @@ def declared(
     source: Source, files: tuple[Path, ...], index: CategoryIndex
 ) -> dict[Path, Index | None]:
     """The indices by their folder; their classes are added to `index`."""
-    known = frozenset(source.files)
-    found = {folder: read_index(folder, known) for folder in sorted({p.parent for p in files})}
+    found = {folder: read_index(folder, source) for folder in sorted({p.parent for p in files})}
     for each in found.values():
         for category in each.categories if each else ():
             index.add(category.name, category.supercategory)
@@ -149,7 +148,7 @@ def say_missing(source: Source, indices: Mapping[Path, Index | None], report: Re
             if folder / name not in there:
                 report.lost["images"] += count
                 text = f"{name} is missing, with {counted(count, 'picture')}"
-                report.add("webdataset.shard-missing", "error", text, folder / "index.json")
+                report.add("webdataset.shard-missing", "error", text, index_path(folder))
 
 
 FORMAT = Format(

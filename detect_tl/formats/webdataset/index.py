@@ -1,5 +1,7 @@
-"""index.json beside the shards: the classes in their order, and how many pictures each shard has.
+"""shards.json beside the folder shards: the classes in their order, and how many pictures each
+shard has.
 
+It does not lie in the folder, where programs that read all files of one would take it for a shard.
 The shards can be read without it, with the classes in alphabetical order.
 """
 
@@ -13,8 +15,8 @@ from typing import Any
 from detect_tl.core.dataset import Category
 from detect_tl.core.errors import DataError
 from detect_tl.core.files import read_json, write_json
+from detect_tl.formats.source import Source
 
-INDEX = "index.json"
 _KIND = "detect-tl shards"
 
 
@@ -26,22 +28,31 @@ class Index:
     shards: Mapping[str, int] = field(default_factory=dict)
 
 
+def index_path(folder: Path) -> Path:
+    """Where the index of the shards in a folder lies."""
+    if not folder.name or folder.name == "..":
+        folder = folder.resolve()
+    return folder.with_name(f"{folder.name}.json")
+
+
 def write_index(folder: Path, categories: Sequence[Category], shards: Mapping[str, int]) -> None:
     value = {
         "format": _KIND,
         "categories": [{"name": c.name, "supercategory": c.supercategory} for c in categories],
         "shards": [{"file": name, "images": count} for name, count in shards.items()],
     }
-    write_json(folder / INDEX, value)
+    write_json(index_path(folder), value)
 
 
-def read_index(folder: Path, known: frozenset[Path]) -> Index | None:
+def read_index(folder: Path, source: Source) -> Index | None:
     """The index of a folder; None where there is none that is ours.
 
-    known: the files that may be read. Raises DataError for one that is damaged.
+    That of the folder which the user named lies outside of it, and is read all the same.
+    Raises DataError for one that is damaged.
     """
-    path = folder / INDEX
-    if path not in known:
+    path = index_path(folder)
+    outside = folder == source.root and path.is_file() and not path.is_symlink()
+    if not outside and path not in source.files:
         return None
     document = read_json(path)
     if not isinstance(document, dict) or document.get("format") != _KIND:

@@ -1,4 +1,4 @@
-"""Writing shards: shards/train-000000.tar, … and shards/index.json.
+"""Writing shards: shards/train-000000.tar, … and shards.json.
 
 Every shard is written by one process, which may run on another machine that sees the same files.
 The bytes of a picture are copied as they are; the same data set gives the same shards.

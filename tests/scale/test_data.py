@@ -1,0 +1,229 @@
+"""Data sets checked and converted by Ray: what comes out is what comes out without it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+
+import orjson
+import pytest
+from ray.cluster_utils import Cluster as Nodes
+
+from detect_tl import api
+from detect_tl.core.errors import DataError, MachineError
+from detect_tl.core.parallel import spread
+from detect_tl.core.progress import Silent, Step
+from detect_tl.core.shard_size import ShardSize
+from detect_tl.curate import placing
+from detect_tl.curate.checks import apart
+from detect_tl.scale import data as room
+from detect_tl.scale.cluster import Cluster, connected
+from detect_tl.scale.spread import on_ray
+from tests.conftest import ROOT
+from tests.curate.messy import messy
+from tests.curate.test_checks_apart import in_shards
+from tests.curate.test_convert import files
+
+SAMPLE = ROOT / "datasets" / "sample"
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def ray() -> Iterator[Cluster]:
+    """A Ray of two cores in this process; `connected` finds it and leaves it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("detect_tl.scale.cluster.cores", lambda: 2)
+        with connected() as cluster:
+            yield cluster
+
+
+@pytest.fixture
+def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apart, "_DECODED_TOGETHER", 9)
+    monkeypatch.setattr(placing, "_TOGETHER", 9)
+
+
+def assert_same_findings(data: Path) -> None:
+    here, there = api.check(data), room.check(data)
+    assert orjson.dumps(there.as_json()) == orjson.dumps(here.as_json())
+
+
+@pytest.mark.usefixtures("ray", "_small_parts")
+def test_a_folder_and_its_shards_are_checked_alike(tmp_path: Path) -> None:
+    bad = messy(tmp_path / "in", 1)
+    assert_same_findings(bad)
+    assert_same_findings(in_shards(bad, tmp_path / "shards"))
+
+
+@pytest.mark.usefixtures("ray", "_small_parts")
+def test_a_real_set_is_checked_alike(shared: Path, tmp_path: Path) -> None:
+    data = shared / "data" / "coco_coco128_0hye"
+    assert_same_findings(in_shards(data, tmp_path / "shards", images=20))
+
+
+@pytest.mark.usefixtures("ray", "_small_parts")
+@pytest.mark.parametrize("to", [["yolo", "coco"], ["webdataset"], ["coco", "voc", "webdataset"]])
+def test_what_is_written_is_the_same_to_the_byte(tmp_path: Path, to: list[str]) -> None:
+    size = ShardSize(images=20) if "webdataset" in to else None
+    api.convert(SAMPLE, tmp_path / "here", to=to, shard_size=size)
+    room.convert(SAMPLE, tmp_path / "there", to=to, shard_size=size)
+    assert files(tmp_path / "there") == files(tmp_path / "here")
+
+
+@pytest.mark.usefixtures("ray", "_small_parts")
+def test_shards_become_a_folder_and_other_shards(tmp_path: Path) -> None:
+    size = ShardSize(images=20)
+    api.convert(SAMPLE, tmp_path / "in", to=["webdataset"], shard_size=size)
+    for to, size_ in ((["yolo"], None), (["webdataset"], ShardSize(size=300_000))):
+        here, there = tmp_path / f"here-{to[0]}", tmp_path / f"there-{to[0]}"
+        api.convert(tmp_path / "in", here, to=to, shard_size=size_)
+        room.convert(tmp_path / "in", there, to=to, shard_size=size_)
+        assert files(there) == files(here)
+
+
+@pytest.mark.usefixtures("ray")
+def test_ray_data_reads_the_shards(tmp_path: Path) -> None:
+    """With its own reader, as any program that uses it would."""
+    from ray.data import read_webdataset
+
+    written = api.convert(SAMPLE, tmp_path / "out", to=["webdataset"])
+    rows = read_webdataset(str(written.folder / "shards"), decoder=None).take_all()
+    told = [orjson.loads(row["json"]) for row in rows]
+    assert len(rows) == sum(written.splits.values())
+    by_name = {path.name: path.read_bytes() for path in (SAMPLE / "images").glob("*.jpg")}
+    assert {record["file_name"]: row["jpg"] for record, row in zip(told, rows, strict=True)} == (
+        by_name
+    )
+
+
+@pytest.mark.usefixtures("ray")
+def test_relative_paths_mean_the_same_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    messy(tmp_path / "in", 2, count=12)
+    monkeypatch.chdir(tmp_path)
+    assert_same_findings(Path("in"))
+
+
+@pytest.mark.usefixtures("ray")
+def test_errors_arrive_as_they_are(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such file or folder"):
+        room.check(tmp_path / "nothing")
+    with on_ray(None, [], None), pytest.raises(ZeroDivisionError):
+        list(spread(_divided, [1, 0]))
+    with on_ray(None, [], None), pytest.raises(MachineError, match="has no /no/such/file") as told:
+        list(spread(_opened, ["/no/such/file"]))
+    assert "network drive" in told.value.hint
+    with on_ray(None, [tmp_path / "gone"], None), pytest.raises(MachineError, match="has no"):
+        list(spread(_divided, [1]))
+
+
+def _divided(number: int) -> float:
+    return 1 / number
+
+
+def _opened(path: str) -> bytes:
+    return Path(path).read_bytes()
+
+
+@contextmanager
+def two_nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Nodes]:
+    """A head that computes nothing and two nodes of a core each; a dead one is noticed in seconds.
+
+    Like machines with a shared drive, they see the same files.
+    """
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    soon = {"health_check_period_ms": 500, "health_check_failure_threshold": 4}
+    store = {"object_store_memory": 80 * 2**20}
+    head = {**store, "num_cpus": 0, "include_dashboard": False, "_system_config": soon}
+    nodes = Nodes(initialize_head=True, head_node_args=head)
+    try:
+        for _ in range(2):
+            nodes.add_node(num_cpus=1, **store)
+        nodes.wait_for_nodes()
+        yield nodes
+    finally:
+        nodes.shutdown()
+
+
+class KillsOne(Silent):
+    """Kills a node of a cluster when the first part of the work has arrived."""
+
+    def __init__(self, nodes: Nodes) -> None:
+        self._nodes = nodes
+        self.killed = 0
+
+    @contextmanager
+    def step(self, text: str, total: float | None = None) -> Iterator[Step]:
+        del text, total
+        yield self
+
+    def advance(self, amount: float = 1) -> None:
+        del amount
+        if not self.killed:
+            self.killed += 1
+            self._nodes.remove_node(self._nodes.list_all_nodes()[-1], allow_graceful=False)
+
+    def describe(self, text: str) -> None:
+        del text
+
+
+@pytest.mark.usefixtures("_small_parts")
+def test_a_node_that_is_killed_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = ShardSize(images=9)
+    bad = messy(tmp_path / "in", 1)
+    found = orjson.dumps(api.check(bad).as_json())
+    api.convert(SAMPLE, tmp_path / "here", to=["webdataset"], shard_size=size)
+    with two_nodes(monkeypatch) as nodes:
+        killer = KillsOne(nodes)
+        there = room.check(bad, address=nodes.address, progress=killer)
+        assert killer.killed == 1
+        assert orjson.dumps(there.as_json()) == found
+        nodes.add_node(num_cpus=1, object_store_memory=80 * 2**20)
+        nodes.wait_for_nodes()
+        killer = KillsOne(nodes)
+        out, options = tmp_path / "there", {"to": ["webdataset"], "shard_size": size}
+        room.convert(SAMPLE, out, address=nodes.address, progress=killer, **options)
+        assert killer.killed == 1
+        assert files(out) == files(tmp_path / "here")
+
+
+def test_a_task_that_was_under_way_is_done_again_and_counted_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The task says which process has it and waits for ever; that node is killed."""
+    mark = tmp_path / "mark"
+    with two_nodes(monkeypatch) as nodes:
+        alive = {node.node_id: node for node in nodes.list_all_nodes()}
+
+        def kill() -> None:
+            while not mark.is_file() or not mark.read_text():
+                Event().wait(0.02)
+            nodes.remove_node(alive[mark.read_text()], allow_graceful=False)
+
+        with on_ray(nodes.address, [], None):
+            thread = Thread(target=kill)
+            thread.start()
+            results = list(spread(_waits_at_three, [(k, str(mark)) for k in range(8)]))
+            thread.join()
+    assert results == [k * k for k in range(8)]
+
+
+def _waits_at_three(task: tuple[int, str]) -> int:
+    number, mark = task
+    if number == 3:
+        try:
+            descriptor = os.open(mark, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+        except FileExistsError:  # the second time, elsewhere
+            return number * number
+        import ray
+
+        os.write(descriptor, ray.get_runtime_context().get_node_id().encode())
+        Event().wait()
+    return number * number
