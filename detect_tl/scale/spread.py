@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -24,6 +24,8 @@ from detect_tl.scale.cluster import Cluster, connected
 _RETRIES = 5
 # Tasks for each core that are on their way: the next is there when one is done.
 _AHEAD = 2
+# Seconds without a result before one looks whether there is still a node, and for tasks to end.
+_PATIENCE = 20
 
 _SHARE = (
     "All nodes have to see the data, the output and the cache of pictures (XDG_CACHE_HOME) under"
@@ -41,6 +43,7 @@ def on_ray(
     Raises MachineError when Ray is not there, a node sees other files, or too many are lost.
     """
     with connected(address, progress) as cluster:
+        _refuse_without_nodes()
         folder = None if all(place.is_absolute() for place in places) else Path.cwd()
         seen = tuple(str(place.absolute()) for place in places)
         with spread_by(_Spread(cluster, folder, seen)):
@@ -59,7 +62,6 @@ class _Spread:
 
     def __call__(self, function: Callable[[Any], Any], tasks: Iterable[Any]) -> Iterator[Any]:
         """Raise what a task raised; MachineError when it was lost again and again."""
-        import ray
 
         remaining = iter(tasks)
         running: deque[Any] = deque()
@@ -71,16 +73,29 @@ class _Spread:
                     return
                 yield _result(running.popleft())
         finally:
-            for left in running:
-                ray.cancel(left, force=True)
+            _end(running)
+
+
+def _end(running: Collection[Any]) -> None:
+    """End tasks whose results nobody wants any more, before what they write is cleared away."""
+    import ray
+
+    for reference in running:
+        ray.cancel(reference)
+    if running:
+        ray.wait(list(running), num_returns=len(running), timeout=_PATIENCE)
 
 
 def _result(reference: Any) -> Any:
     import ray
-    from ray.exceptions import RayError, RayTaskError
+    from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
     try:
-        return ray.get(reference)
+        while True:
+            try:
+                return ray.get(reference, timeout=_PATIENCE)
+            except GetTimeoutError:
+                _refuse_without_nodes()
     except RayTaskError as error:
         cause = error.cause
         raise cause from None
@@ -90,6 +105,18 @@ def _result(reference: Any) -> Any:
             f"a task was lost {_RETRIES + 1} times: {first}",
             hint="Most likely the memory of a node ran out, or no node is left.",
         ) from error
+
+
+def _refuse_without_nodes() -> None:
+    """Raise MachineError when nothing is left to compute on, for which Ray would wait for ever."""
+    import ray
+
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    if not any(node.get("Resources", {}).get("CPU", 0) >= 1 for node in nodes):
+        raise MachineError(
+            "no node with a core is left in the cluster",
+            hint="Start one with `ray start --address …`, and run the command again.",
+        )
 
 
 def _computed(

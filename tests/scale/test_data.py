@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Event, Thread
 
 import orjson
 import pytest
-from ray.cluster_utils import Cluster as Nodes
 
 from detect_tl import api
 from detect_tl.core.errors import DataError, MachineError
 from detect_tl.core.parallel import spread
-from detect_tl.core.progress import Silent, Step
 from detect_tl.core.shard_size import ShardSize
 from detect_tl.curate import placing
 from detect_tl.curate.checks import apart
@@ -128,102 +123,3 @@ def _divided(number: int) -> float:
 
 def _opened(path: str) -> bytes:
     return Path(path).read_bytes()
-
-
-@contextmanager
-def two_nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Nodes]:
-    """A head that computes nothing and two nodes of a core each; a dead one is noticed in seconds.
-
-    Like machines with a shared drive, they see the same files.
-    """
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    soon = {"health_check_period_ms": 500, "health_check_failure_threshold": 4}
-    store = {"object_store_memory": 80 * 2**20}
-    head = {**store, "num_cpus": 0, "include_dashboard": False, "_system_config": soon}
-    nodes = Nodes(initialize_head=True, head_node_args=head)
-    try:
-        for _ in range(2):
-            nodes.add_node(num_cpus=1, **store)
-        nodes.wait_for_nodes()
-        yield nodes
-    finally:
-        nodes.shutdown()
-
-
-class KillsOne(Silent):
-    """Kills a node of a cluster when the first part of the work has arrived."""
-
-    def __init__(self, nodes: Nodes) -> None:
-        self._nodes = nodes
-        self.killed = 0
-
-    @contextmanager
-    def step(self, text: str, total: float | None = None) -> Iterator[Step]:
-        del text, total
-        yield self
-
-    def advance(self, amount: float = 1) -> None:
-        del amount
-        if not self.killed:
-            self.killed += 1
-            self._nodes.remove_node(self._nodes.list_all_nodes()[-1], allow_graceful=False)
-
-    def describe(self, text: str) -> None:
-        del text
-
-
-@pytest.mark.usefixtures("_small_parts")
-def test_a_node_that_is_killed_changes_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    size = ShardSize(images=9)
-    bad = messy(tmp_path / "in", 1)
-    found = orjson.dumps(api.check(bad).as_json())
-    api.convert(SAMPLE, tmp_path / "here", to=["webdataset"], shard_size=size)
-    with two_nodes(monkeypatch) as nodes:
-        killer = KillsOne(nodes)
-        there = room.check(bad, address=nodes.address, progress=killer)
-        assert killer.killed == 1
-        assert orjson.dumps(there.as_json()) == found
-        nodes.add_node(num_cpus=1, object_store_memory=80 * 2**20)
-        nodes.wait_for_nodes()
-        killer = KillsOne(nodes)
-        out, options = tmp_path / "there", {"to": ["webdataset"], "shard_size": size}
-        room.convert(SAMPLE, out, address=nodes.address, progress=killer, **options)
-        assert killer.killed == 1
-        assert files(out) == files(tmp_path / "here")
-
-
-def test_a_task_that_was_under_way_is_done_again_and_counted_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The task says which process has it and waits for ever; that node is killed."""
-    mark = tmp_path / "mark"
-    with two_nodes(monkeypatch) as nodes:
-        alive = {node.node_id: node for node in nodes.list_all_nodes()}
-
-        def kill() -> None:
-            while not mark.is_file() or not mark.read_text():
-                Event().wait(0.02)
-            nodes.remove_node(alive[mark.read_text()], allow_graceful=False)
-
-        with on_ray(nodes.address, [], None):
-            thread = Thread(target=kill)
-            thread.start()
-            results = list(spread(_waits_at_three, [(k, str(mark)) for k in range(8)]))
-            thread.join()
-    assert results == [k * k for k in range(8)]
-
-
-def _waits_at_three(task: tuple[int, str]) -> int:
-    number, mark = task
-    if number == 3:
-        try:
-            descriptor = os.open(mark, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-        except FileExistsError:  # the second time, elsewhere
-            return number * number
-        import ray
-
-        os.write(descriptor, ray.get_runtime_context().get_node_id().encode())
-        Event().wait()
-    return number * number
