@@ -81,10 +81,13 @@ def _samples_again(plain: Sequence[_Plain], objects: Groups) -> Samples:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Categories and samples. Order is meaningful, and the same for the same source."""
+    """Categories and samples. Order is meaningful, and the same for the same source.
+
+    samples: a tuple, or columns that show them one by one.
+    """
 
     categories: tuple[Category, ...]
-    samples: tuple[Sample, ...]
+    samples: Sequence[Sample]
 
     def __len__(self) -> int:
         return len(self.samples)

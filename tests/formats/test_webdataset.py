@@ -294,3 +294,21 @@ def test_an_empty_file_has_no_end(tmp_path: Path) -> None:
     path.touch()
     with path.open("rb") as stream, pytest.raises(TarError, match="mark of its end"):
         next(members(stream))
+
+
+def test_names_that_are_taken_get_a_number(tmp_path: Path, picture: bytes) -> None:
+    """Whatever names keys and records give, no picture is written over another."""
+    files = {}
+    for key, name in (
+        ("0", "1.jpg"),
+        ("1", "1.jpg"),
+        ("2", "2-1.jpg"),
+        ("3", "3.JPG"),
+        ("4", "3.jpg"),
+    ):
+        files[f"{key}.jpg"] = picture + key.encode()
+        files[f"{key}.json"] = json.dumps({**RECORD, "file_name": name}).encode()
+    shard(tmp_path / "in/shards/s.tar", files)
+    samples = read(tmp_path / "in").dataset.samples
+    assert [s.image.read_bytes() for s in samples] == [picture + b"%d" % k for k in range(5)]
+    assert len({s.image.name.casefold() for s in samples}) == 5

@@ -129,11 +129,14 @@ def test_a_task_that_was_under_way_is_done_again_and_counted_once(
     assert results == [k * k for k in range(8)]
 
 
-def test_without_any_node_nothing_is_waited_for(nodes: Nodes) -> None:
+def test_without_any_node_nothing_is_waited_for(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("detect_tl.scale.spread._PATIENCE", 2)
     for node in list(nodes.worker_nodes):
         nodes.remove_node(node, allow_graceful=False)
     with pytest.raises(MachineError, match="no node with a core"), on_ray(nodes.address, [], None):
-        pass
+        list(spread(_waits_at_three, [(0, "")]))
 
 
 def _waits_at_three(task: tuple[int, str]) -> int:

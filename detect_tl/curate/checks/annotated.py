@@ -37,7 +37,7 @@ def missing(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
 def empty(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """An annotation without objects: taken for background."""
     del limits
-    for place in np.flatnonzero(snapshot.counts == 0):
+    for place in np.flatnonzero(snapshot.counts == 0).tolist():
         sample = snapshot.samples[place]
         if sample.annotation is not None:
             yield Note("no objects: a background image", sample.image, sample.image)
@@ -109,7 +109,7 @@ def _keys(snapshot: Snapshot) -> Iterator[tuple[int, bytes]]:
     """
     columns = np.column_stack([snapshot.boxes.round(2), snapshot.category])
     inside = (snapshot.boxes[:, :2] > 1).all(axis=1) & (snapshot.beyond < -1)
-    for place in np.flatnonzero(snapshot.counts):
+    for place in np.flatnonzero(snapshot.counts).tolist():
         rows = slice(*snapshot.starts[place : place + 2])
         here = np.unique(columns[rows], axis=0)
         if len(here) > 1 or inside[rows].all():

@@ -13,14 +13,16 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from detect_tl.core.columns import InstanceTable, Rows
-from detect_tl.core.dataset import Category, Dataset, Sample, Samples
+import numpy as np
+
+from detect_tl.core.dataset import Category, Dataset, Samples
 from detect_tl.core.files import sha256_file
 from detect_tl.core.findings import Finding, Report
 from detect_tl.core.parallel import spread, threaded
 from detect_tl.core.progress import Progress, Silent, Step, track
+from detect_tl.core.sample_columns import SampleColumns, joined
 from detect_tl.curate.checks.base import Check, Need
-from detect_tl.curate.checks.image_facts import ImageFacts, look_at
+from detect_tl.curate.checks.image_facts import FactColumns, ImageFacts, look_at
 from detect_tl.curate.checks.limits import Limits
 from detect_tl.curate.checks.registry import CHECKS, CRASHED, Selection
 from detect_tl.curate.checks.run import (
@@ -34,7 +36,7 @@ from detect_tl.curate.checks.snapshot import Stray, snapshot_of
 from detect_tl.formats.detect import ReadResult, read_dataset
 from detect_tl.formats.options import RECOGNISE, ReadOptions
 from detect_tl.formats.source import Source
-from detect_tl.formats.webdataset.format import read_shards
+from detect_tl.formats.webdataset.format import FORMAT, ShardReading
 from detect_tl.formats.webdataset.shard import Shard, ShardTask, read_shard
 
 # Images that a process looks at together; decoding one takes as long as describing a hundred.
@@ -87,8 +89,16 @@ class Part(NamedTuple):
 
     images: int
     findings: dict[str, list[Finding]]
-    facts: list[ImageFacts]
-    contents: list[str | None]
+    facts: FactColumns
+    contents: list[bytes | None]
+
+
+class ShardPart(NamedTuple):
+    """What was read of a shard, its samples as columns, and what was found on its images."""
+
+    shard: Shard
+    samples: SampleColumns
+    part: Part
 
 
 def check_apart(
@@ -114,10 +124,6 @@ def check_apart(
     with progress.step("Looking at images") as bar:
         readers = {} if whole else {"webdataset": partial(_read_apart, question, parts, bar)}
         read = read_dataset(data, options=options, readers=readers)
-        if parts and sum(part.images for part in parts) != len(read.dataset):
-            # an image that two shards describe: what becomes of it hangs on all of its objects
-            parts.clear()
-            read = read_dataset(data, options=options)
         if not parts:
             parts += _counted(spread(look_at_part, _tasks(question, read)), bar)
     return read, _merged(question, read, parts, progress)
@@ -126,23 +132,36 @@ def check_apart(
 def _read_apart(
     question: Question, parts: list[Part], bar: Step, source: Source, report: Report
 ) -> Dataset:
-    """Read shards, without masks and attributes, and keep what was found in them in `parts`."""
+    """Read shards, without masks and attributes, and keep what was found in them in `parts`.
 
-    def reading(tasks: Sequence[ShardTask]) -> Iterator[Shard]:
-        for shard, part in spread(partial(look_at_shard, question), tasks):
-            parts.append(part)
-            bar.advance(part.images)
-            yield shard
+    As `webdataset.format.read` does, but no sample is made. Shards beside images of their own are
+    left to that: two of them may mean one file.
+    """
+    if source.images.images:
+        return FORMAT.read(source, report)
+    reading = ShardReading(source, report)
+    columns: list[SampleColumns] = []
+    looks = spread(partial(look_at_shard, question), reading.tasks)
+    for path, (shard, samples, part) in zip(reading.files, looks, strict=True):
+        columns.append(samples.renumbered(reading.taken(path, shard)))
+        parts.append(part)
+        bar.advance(part.images)
+    names, categories = reading.finished()
+    target = [names.index(name) for name in reading.met]
+    samples = joined(columns).renumbered(target)
+    report.read["images"] += len(samples)
+    report.read["objects"] += len(samples.table)
+    report.read["images-without-objects"] += int((np.diff(samples.starts) == 0).sum())
+    return Dataset(categories, samples)
 
-    return read_shards(source, report, reading)
 
-
-def look_at_shard(question: Question, task: ShardTask) -> tuple[Shard, Part]:
-    """Read a shard and look at its images; give it with the boxes of its objects only."""
+def look_at_shard(question: Question, task: ShardTask) -> ShardPart:
+    """Read a shard and look at its images; keep the boxes of its objects only."""
     shard = read_shard(task)
     categories = tuple(map(Category, shard.names))
     part = look_at_part(PartTask(question, categories, shard.samples, frozenset(), hashed=True))
-    return replace(shard, samples=_boxes_only(shard.samples)), part
+    columns = SampleColumns.of(shard.samples)
+    return ShardPart(replace(shard, samples=Samples()), columns, part)
 
 
 def look_at_part(task: PartTask) -> Part:
@@ -152,9 +171,9 @@ def look_at_part(task: PartTask) -> Part:
     if question.files:
         decode = question.decode
         facts = [look_at(s.image, decode=decode, header=s.header) for s in samples]
-    contents: list[str | None] = []
+    contents: list[bytes | None] = []
     if question.contents and task.hashed:
-        contents = [sha256_file(s.image) if s.image.is_file() else None for s in samples]
+        contents = [_digest(s.image) if s.image.is_file() else None for s in samples]
     dataset = Dataset(task.categories, tuple(samples))
     snapshot = snapshot_of(dataset, facts, contents, task.turned)
     findings = {
@@ -162,22 +181,11 @@ def look_at_part(task: PartTask) -> Part:
         for each in question.checks
         if not each.whole
     }
-    return Part(len(samples), findings, facts, contents)
+    return Part(len(samples), findings, FactColumns(facts), contents)
 
 
-def _boxes_only(samples: Samples) -> Samples:
-    if not samples:
-        return samples
-    first = samples[0].instances
-    assert isinstance(first, Rows)
-    table = replace(first.table.boxes_only(), attributes={})
-    return Samples(replace(s, instances=_rows(s, table)) for s in samples)
-
-
-def _rows(sample: Sample, table: InstanceTable) -> Rows:
-    rows = sample.instances
-    assert isinstance(rows, Rows)
-    return Rows(table, rows.start, rows.stop)
+def _digest(image: Path) -> bytes:
+    return bytes.fromhex(sha256_file(image))
 
 
 def _tasks(question: Question, read: ReadResult) -> Iterator[PartTask]:
@@ -201,7 +209,7 @@ def _merged(
 ) -> Report:
     """What all parts found, check by check, and what the checks of the whole find."""
     contents, strays = _contents(question, read, parts, progress)
-    facts = [each for part in parts for each in part.facts]
+    facts = FactColumns.joined([part.facts for part in parts])
     snapshot = snapshot_of(read.dataset, facts, contents, turned_images(read), strays)
     report = Report()
     for each in track(progress, question.checks, "Checking"):
@@ -226,14 +234,13 @@ def _contents(
     """As the local checks have them: a value per image, equal for equal files, and the strays."""
     if not question.contents:
         return [], []
-    images = [sample.image for sample in read.dataset.samples]
-    unlisted = unlisted_images(images, read)
+    count, unlisted = len(read.dataset), unlisted_images(read.dataset, read)
     others = [image for image, _ in unlisted]
     found: list[Hashable] = [digest for part in parts for digest in part.contents]
     if found:
         found = [digest or ("missing", place) for place, digest in enumerate(found)]
-        found += threaded(sha256_file, others)
+        found += threaded(_digest, others)
     else:
         found = contents_of(read.dataset, others, progress)
-    pairs = zip(unlisted, found[len(images) :], strict=True)
-    return found[: len(images)], [Stray(*one, content) for one, content in pairs]
+    pairs = zip(unlisted, found[count:], strict=True)
+    return found[:count], [Stray(*one, content) for one, content in pairs]

@@ -78,7 +78,7 @@ def look_up(
     contents: Sequence[Hashable] = ()
     strays: Sequence[Stray] = ()
     if Need.CONTENTS in need:
-        unlisted = unlisted_images(images, reading) if reading else []
+        unlisted = unlisted_images(dataset, reading) if reading else []
         found = contents_of(dataset, [image for image, _ in unlisted], progress)
         contents, others = found[: len(images)], found[len(images) :]
         strays = [Stray(*one, content) for one, content in zip(unlisted, others, strict=True)]
@@ -91,16 +91,16 @@ def turned_images(reading: ReadResult | None) -> frozenset[Path]:
     return frozenset(f.image for f in findings if f.code == "image.exif-rotated" and f.image)
 
 
-def unlisted_images(images: Sequence[Path], reading: ReadResult) -> list[tuple[Path, str]]:
+def unlisted_images(dataset: Dataset, reading: ReadResult) -> list[tuple[Path, str]]:
     """Images that lie in the folder of a split and are no part of the data set."""
-    listed = set(images)
     found: list[tuple[Path, str]] = []
     for path in find_images(reading.root):
         folders = path.relative_to(reading.root).parts[:-1]
         split = next(filter(None, map(split_name, folders)), None)
-        if split is not None and path not in listed:
+        if split is not None:
             found.append((path, split))
-    return found
+    listed = {sample.image for sample in dataset.samples} if found else set()
+    return [one for one in found if one[0] not in listed]
 
 
 def contents_of(dataset: Dataset, others: Sequence[Path], progress: Progress) -> list[Hashable]:

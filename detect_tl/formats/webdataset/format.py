@@ -6,13 +6,12 @@ DALI read too; what the JSON says is ours, see `record`. Shards are read side by
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from detect_tl.core.columns import InstanceTable, Rows
-from detect_tl.core.dataset import SPLITS, CategoryIndex, Dataset, Sample
+from detect_tl.core.dataset import SPLITS, Category, CategoryIndex, Dataset, Sample
 from detect_tl.core.findings import Report
 from detect_tl.core.parallel import spread
 from detect_tl.core.words import counted
@@ -63,27 +62,55 @@ def _first_ones(files: list[Path], most: int = 8) -> list[Path]:
 
 def read(source: Source, report: Report) -> Dataset:
     """Read all files that `sniff` claims; raises DataError for one that cannot be opened."""
-    return read_shards(source, report, partial(spread, read_shard))
-
-
-def read_shards(
-    source: Source, report: Report, reading: Callable[[Sequence[ShardTask]], Iterator[Shard]]
-) -> Dataset:
-    """Read all files that `sniff` claims. reading: gives what is read of each, in their order."""
-    files = sniff(source).files
-    index = CategoryIndex()
-    indices = declared(source, files, index)
-    known = [category.name for category in index.categories()]
+    reading = ShardReading(source, report)
     gather = Gatherer(source, report)
-    for path, shard in zip(files, reading(shard_tasks(source, files)), strict=True):
-        report.merge(shard.report)
-        say_lacking(path, shard, indices.get(path.parent), report)
-        for sample in renumbered(shard, index):
+    for path, shard in zip(reading.files, spread(read_shard, reading.tasks), strict=True):
+        for sample in renumbered(shard, reading.taken(path, shard)):
             gather.add(sample)
-    say_missing(source, indices, report)
+    names, _ = reading.finished()
     leave_out_unlisted(gather)
-    others = {c.name for c in index.categories()}.difference(known)
-    return gather.dataset(index, [*known, *alphabetical(others)])
+    return gather.dataset(reading.index, names)
+
+
+class ShardReading:
+    """What is read of one shard after the other, put together.
+
+    files, tasks: the shards in their order. index: the classes, those of the index file first.
+    Raises DataError for an index file that is damaged.
+    """
+
+    def __init__(self, source: Source, report: Report) -> None:
+        self.source = source
+        self.report = report
+        self.files = sniff(source).files
+        self.tasks = shard_tasks(source, self.files)
+        self.index = CategoryIndex()
+        folders = sorted({path.parent for path in self.files})
+        self._indices = {folder: read_index(folder, source) for folder in folders}
+        for each in self._indices.values():
+            for category in each.categories if each else ():
+                self.index.add(category.name, category.supercategory)
+        self._declared = list(self.met)
+
+    @property
+    def met(self) -> list[str]:
+        """The names of classes in the order in which they were declared or met."""
+        return [category.name for category in self.index.categories()]
+
+    def taken(self, path: Path, shard: Shard) -> list[int]:
+        """Take a shard; give the places of its classes in `index`."""
+        self.report.merge(shard.report)
+        say_lacking(path, shard, self._indices.get(path.parent), self.report)
+        return [self.index.add(name) for name in shard.names]
+
+    def finished(self) -> tuple[list[str], tuple[Category, ...]]:
+        """Say which shards are missing; give the classes, those not declared in the order of the
+        alphabet, for it must not hang on the order of files."""
+        say_missing(self.source, self._indices, self.report)
+        others = set(self.met).difference(self._declared)
+        names = [*self._declared, *alphabetical(others)]
+        known = {category.name: category for category in self.index.categories()}
+        return names, tuple(known[name] for name in names)
 
 
 def shard_tasks(source: Source, files: tuple[Path, ...]) -> list[ShardTask]:
@@ -102,20 +129,8 @@ def shard_tasks(source: Source, files: tuple[Path, ...]) -> list[ShardTask]:
     ]
 
 
-def declared(
-    source: Source, files: tuple[Path, ...], index: CategoryIndex
-) -> dict[Path, Index | None]:
-    """The indices by their folder; their classes are added to `index`."""
-    found = {folder: read_index(folder, source) for folder in sorted({p.parent for p in files})}
-    for each in found.values():
-        for category in each.categories if each else ():
-            index.add(category.name, category.supercategory)
-    return found
-
-
-def renumbered(shard: Shard, index: CategoryIndex) -> list[Sample]:
-    """The samples of a shard with classes numbered as in `index`, which gets those it lacks."""
-    target = [index.add(name) for name in shard.names]
+def renumbered(shard: Shard, target: Sequence[int]) -> list[Sample]:
+    """The samples of a shard with class k become `target[k]`."""
     tables: dict[int, InstanceTable] = {}
     samples = []
     for sample in shard.samples:

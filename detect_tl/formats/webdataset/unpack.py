@@ -20,6 +20,7 @@ from detect_tl.core.files import IMAGE_SUFFIXES, atomic_path
 # What the system does not allow in a name, and what would lead into another folder.
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]' if os.name == "nt" else r"[\x00-\x1f\x7f/]")
 _LONGEST = 200  # bytes, as names in a data set folder
+_KEY = 50  # characters of a key that a name is made of
 
 
 def cache_folder() -> Path:
@@ -50,15 +51,22 @@ class Unpacker:
         there = self._lying_beside(name, record.get("split"), data) if name else None
         if there is not None:
             return there
-        if name is None or name.casefold() in self._taken:
-            name = f"{_FORBIDDEN.sub('_', key)[-100:]}{suffix}".lstrip(".")
-        self._taken.add(name.casefold())
-        path = self._folder / name
+        path = self._folder / self._unused(name or f"{_FORBIDDEN.sub('_', key)[-_KEY:]}{suffix}")
         if not (path.is_file() and path.stat().st_size == len(data)):
             with atomic_path(path) as scratch:
                 scratch.write_bytes(data)
         self.unpacked += 1
         return path
+
+    def _unused(self, name: str) -> str:
+        """The name itself, or with a number in front where the shard has another one like it."""
+        name = name.lstrip(".")
+        tried, number = name, 1
+        while tried.casefold() in self._taken:
+            number += 1
+            tried = f"{number}-{name}"
+        self._taken.add(tried.casefold())
+        return tried
 
     def _lying_beside(self, name: str, split: Any, data: bytes) -> Path | None:
         if self._beside is None or split not in ("train", "val", "test"):
