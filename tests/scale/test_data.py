@@ -7,8 +7,10 @@ from pathlib import Path
 
 import orjson
 import pytest
+from click.testing import CliRunner
 
 from detect_tl import api
+from detect_tl.cli.app import app
 from detect_tl.core.errors import DataError, MachineError
 from detect_tl.core.parallel import spread
 from detect_tl.core.shard_size import ShardSize
@@ -78,6 +80,22 @@ def test_shards_become_a_folder_and_other_shards(tmp_path: Path) -> None:
         api.convert(tmp_path / "in", here, to=to, shard_size=size_)
         room.convert(tmp_path / "in", there, to=to, shard_size=size_)
         assert files(there) == files(here)
+
+
+@pytest.mark.usefixtures("ray", "_small_parts")
+def test_the_commands_take_an_engine(tmp_path: Path) -> None:
+    bad = messy(tmp_path / "in", 4)
+    told = [
+        CliRunner().invoke(app, ["check", str(bad), "--json", "-q", "--engine", engine])
+        for engine in ("local", "ray")
+    ]
+    assert [done.exit_code for done in told] == [1, 1]
+    assert told[0].stdout == told[1].stdout
+    for engine in ("local", "ray"):
+        words = ["convert", str(bad), str(tmp_path / engine), "--to", "webdataset", "--engine"]
+        done = CliRunner().invoke(app, [*words, engine, "--shard-size", "10", "-q"])
+        assert done.exit_code == 0, done.output
+    assert files(tmp_path / "ray") == files(tmp_path / "local")
 
 
 @pytest.mark.usefixtures("ray")
