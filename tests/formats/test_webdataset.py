@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
 import tarfile
 from pathlib import Path
 
@@ -17,8 +18,10 @@ from detect_tl.formats.base import Sharding
 from detect_tl.formats.webdataset.tar import TarError, members
 from detect_tl.formats.webdataset.write import sharded, write
 from tests.formats.guards import bounded
-from tests.formats.makers import image, read, shard
+from tests.formats.makers import document, image, read, shard
+from tests.formats.mutations import json_trees
 from tests.formats.seeds import SEEDS
+from tests.formats.test_fuzz import assert_sound
 
 RECORD = {
     "file_name": "a.jpg",
@@ -243,6 +246,55 @@ def test_the_folder_of_the_shards_may_be_named_itself(
     monkeypatch.chdir(tmp_path / "shards")
     assert read(Path()).dataset.names == ["cat", "dog"]
     assert [path.suffix for path in Path().iterdir()] == [".tar"]
+
+
+def test_what_follows_the_mark_of_the_end_is_told(tmp_path: Path, picture: bytes) -> None:
+    files = {"0.jpg": picture, "0.json": json.dumps(RECORD).encode()}
+    path = shard(tmp_path / "in/shards/s.tar", files)
+    length = path.stat().st_size
+    path.write_bytes(path.read_bytes() * 2)
+    result = read(tmp_path / "in")
+    assert len(result.dataset) == 1
+    (finding,) = result.report.findings
+    assert finding.code == "webdataset.damaged"
+    assert f"at byte {length}" in finding.message
+
+
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+@given(data=st.data())
+def test_records_of_all_kinds(tmp_path: Path, picture: bytes, data: st.DataObject) -> None:
+    """What is no record costs the picture, what is no object the object; both are told."""
+    objects = [
+        {"category": "cat", "xyxy": [1, 2, 3, 4], "polygons": [[1, 2, 3, 4, 5, 6]], "holes": []},
+        {"category": "dog", "xyxy": [1, 2, 3, 4], "rle": {"size": [80, 100], "counts": [8000]}},
+        {"category": "dog", "xyxy": [1, 2, 3, 4], "iscrowd": True, "attributes": {"a": [1]}},
+    ]
+    whole = {**RECORD, "source": "a.jpg", "not_exhaustive": ["cat"], "objects": objects}
+    path = document(tmp_path / "record.txt", whole)
+    record = data.draw(json_trees(path))
+    files = {"0.jpg": picture, "0.json": record, "1.jpg": picture}
+    files["1.json"] = json.dumps(RECORD).encode()
+    shard(tmp_path / "in/shards/s.tar", files)
+    result = read(tmp_path / "in")
+    assert_sound(result)
+    assert len(result.dataset) + result.report.lost["images"] == 2
+    assert bool(result.report.lost) == bool(list(result.report.of("error")))
+    pickle.loads(pickle.dumps(result.dataset))  # noqa: S301
+
+
+def test_attributes_without_end_cost_the_object(tmp_path: Path, picture: bytes) -> None:
+    deep = '{"a":' * 900 + "1" + "}" * 900
+    good, bad = ({**RECORD["objects"][0], "attributes": x} for x in ({"a": 1}, "DEEP"))  # type: ignore[index]
+    record = json.dumps({**RECORD, "objects": [good, bad]}).replace('"DEEP"', deep).encode()
+    for name in ("s", "t"):  # two, so that they are read in other processes
+        shard(tmp_path / f"in/shards/{name}.tar", {"0.jpg": picture, "0.json": record})
+    result = read(tmp_path / "in")
+    assert [len(s.instances) for s in result.dataset.samples] == [1, 1]
+    assert result.report.lost["objects-unreadable"] == 2
 
 
 def test_a_shard_that_is_missing_is_told(tmp_path: Path) -> None:

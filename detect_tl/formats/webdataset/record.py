@@ -25,6 +25,8 @@ OBJECTS = b'"objects"'
 
 # Sums and products of larger numbers are not finite any more.
 _LARGEST = 1e100
+# Of attributes; what is nested without end cannot travel to another process.
+_DEEPEST = 50
 
 
 def encoded(record: Mapping[str, Any]) -> bytes:
@@ -61,13 +63,21 @@ def instance_of(record: Mapping[str, Any], category: Callable[[str], int]) -> In
     box = record["xyxy"]
     if not isinstance(box, list) or len(box) != 4:
         raise ValueError("its box is not a list of 4 numbers")
-    mask = _mask(record)
+    corners, mask = Box(*numbers(box)), _mask(record)
     attributes: Mapping[str, Json] = or_none(plain(record.get("attributes")))
+    if _is_deeper(attributes, _DEEPEST):
+        raise ValueError(f"its attributes are nested more than {_DEEPEST} deep")
     name = record["category"]
     if not isinstance(name, str) or not name.strip():
         raise ValueError("its category has no name")
-    crowd = bool(record.get("iscrowd"))
-    return Instance(category(name), Box(*numbers(box)), mask, crowd, attributes)
+    return Instance(category(name), corners, mask, bool(record.get("iscrowd")), attributes)
+
+
+def _is_deeper(value: Any, most: int) -> bool:
+    inner = value.values() if isinstance(value, Mapping) else value
+    if not isinstance(value, Mapping | list):
+        return False
+    return most == 0 or any(_is_deeper(each, most - 1) for each in inner)
 
 
 def _mask(record: Mapping[str, Any]) -> Mask | None:

@@ -204,9 +204,9 @@ class _Reading:
 
     def _with_open_classes(self, sample: Sample, record: Mapping[str, Any]) -> Sample:
         named = record.get("not_exhaustive")
-        names = [n for n in named if isinstance(n, str) and n.strip()] if named else []
-        if not names:
+        if not isinstance(named, list):
             return sample
+        names = [name for name in named if isinstance(name, str) and name.strip()]
         return replace(sample, not_exhaustive=tuple(sorted({self._id(name) for name in names})))
 
     def _say_size(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 _BLOCK = 512
+_CHUNK = 1 << 20
 _NAME, _SIZE, _CHECKSUM = slice(0, 100), slice(124, 136), slice(148, 156)
 _KIND, _MAGIC, _PREFIX = 156, slice(257, 262), slice(345, 500)
 _FILES = frozenset(b"0\0007")
@@ -52,6 +53,7 @@ def members(stream: BinaryIO) -> Iterator[Member]:
     while True:
         header = _at(stream, offset, _BLOCK)
         if header == _END:
+            _refuse_more(stream, offset)
             return
         if len(header) < _BLOCK:
             raise TarError("it is cut off: the mark of its end is missing", offset)
@@ -68,6 +70,16 @@ def members(stream: BinaryIO) -> Iterator[Member]:
                 yield Member(long_name or _name(header), offset, start, size)
             long_name = ""
         offset = start + -(-size // _BLOCK) * _BLOCK
+
+
+def _refuse_more(stream: BinaryIO, offset: int) -> None:
+    """Raise TarError when there is more than zeros behind the mark of the end."""
+    stream.seek(offset)
+    while block := stream.read(_CHUNK):
+        if block.strip(b"\0"):
+            start = offset + len(block) - len(block.lstrip(b"\0"))
+            raise TarError("it is damaged: there is more behind the mark of its end", start)
+        offset += len(block)
 
 
 def content(stream: BinaryIO, member: Member) -> bytes:
