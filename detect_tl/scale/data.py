@@ -22,7 +22,7 @@ def check(data: Path, *, address: str | None = None, **options: Any) -> CheckRes
     Raises what `api.check` raises, and MachineError where Ray cannot be used.
     """
     data = Path(data)
-    with on_ray(address, [data] if data.exists() else [], options.get("progress")):
+    with on_ray(address, [data], options.get("progress")):
         return api.check(data, **options)
 
 
@@ -35,6 +35,5 @@ def convert(
     be used.
     """
     source, destination = Path(source), Path(destination)
-    there = [source] if source.exists() else []
-    with on_ray(address, there, options.get("progress")):
+    with on_ray(address, [source, destination], options.get("progress")):
         return api.convert(source, destination, **options)

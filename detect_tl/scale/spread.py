@@ -39,15 +39,21 @@ def on_ray(
 ) -> Iterator[Cluster]:
     """Have `spread` compute on Ray in this block. address: as `connected` has it.
 
-    places: files and folders that all nodes have to see.
+    places: files and folders that all nodes have to see; of those that are not there yet, the
+    folder that they will be in.
     Raises MachineError when Ray is not there, a node sees other files, or too many are lost.
     """
     with connected(address, progress) as cluster:
         _refuse_without_nodes()
         folder = None if all(place.is_absolute() for place in places) else Path.cwd()
-        seen = tuple(str(place.absolute()) for place in places)
+        seen = tuple(str(_nearest(place.absolute())) for place in places)
         with spread_by(_Spread(cluster, folder, seen)):
             yield cluster
+
+
+def _nearest(path: Path) -> Path:
+    """The path itself, or the first of its parents that exists."""
+    return next(place for place in (path, *path.parents) if place.exists())
 
 
 class _Spread:
@@ -62,7 +68,6 @@ class _Spread:
 
     def __call__(self, function: Callable[[Any], Any], tasks: Iterable[Any]) -> Iterator[Any]:
         """Raise what a task raised; MachineError when it was lost again and again."""
-
         remaining = iter(tasks)
         running: deque[Any] = deque()
         try:

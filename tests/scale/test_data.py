@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -120,6 +121,12 @@ def test_relative_paths_mean_the_same_there(
     messy(tmp_path / "in", 2, count=12)
     monkeypatch.chdir(tmp_path)
     assert_same_findings(Path("in"))
+    for source in (Path("in"), tmp_path / "in"):
+        room.convert(source, Path("out"), to=["yolo"])
+        api.convert(source, Path("here"), to=["yolo"])
+        assert files(Path("out")) == files(Path("here"))
+        shutil.rmtree("out")
+        shutil.rmtree("here")
 
 
 @pytest.mark.usefixtures("ray")
@@ -131,8 +138,12 @@ def test_errors_arrive_as_they_are(tmp_path: Path) -> None:
     with on_ray(None, [], None), pytest.raises(MachineError, match="has no /no/such/file") as told:
         list(spread(_opened, ["/no/such/file"]))
     assert "network drive" in told.value.hint
-    with on_ray(None, [tmp_path / "gone"], None), pytest.raises(MachineError, match="has no"):
-        list(spread(_divided, [1]))
+    there = tmp_path / "there"
+    there.mkdir()
+    with on_ray(None, [there], None):
+        there.rmdir()  # as on a node that does not share the folder
+        with pytest.raises(MachineError, match=f"has no {there}"):
+            list(spread(_divided, [1]))
 
 
 def _divided(number: int) -> float:
