@@ -15,6 +15,7 @@ from detect_tl.core.progress import Progress
 
 if TYPE_CHECKING:
     from detect_tl.formats.detect import ReadResult
+    from detect_tl.formats.options import ReadOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,22 +147,14 @@ def check(
 
     Raises DataError when the annotations cannot be read at all, UsageError for an unknown id.
     """
-    from detect_tl.curate.checks import Limits, Selection, check_dataset, consequence_of
-    from detect_tl.formats.detect import read_dataset
+    from detect_tl.curate.checks import Limits, Selection, consequence_of
     from detect_tl.formats.options import ReadOptions
 
     target = None if page is None else _page_file(Path(page))
     selection = Selection(tuple(only), tuple(skip))
     limits = Limits() if imgsz is None else Limits(imgsz=imgsz)
-    read = read_dataset(Path(data), options=ReadOptions(**reading))
-    found = check_dataset(
-        read.dataset,
-        progress,
-        decode=decode,
-        limits=limits,
-        selection=selection,
-        reading=read,
-    )
+    how = {"progress": progress, "decode": decode, "limits": limits, "selection": selection}
+    read, found = _checked(Path(data), ReadOptions(**reading), how, whole=target is not None)
     noticed = [f for f in read.report.findings if selection.wants(f.code)]
     report = read.report
     report.findings = [*noticed, *found.findings]
@@ -178,6 +171,25 @@ def check(
         strict,
         target,
     )
+
+
+def _checked(
+    data: Path, options: ReadOptions, how: dict[str, Any], *, whole: bool
+) -> tuple[ReadResult, Report]:
+    """Read a data set and check it, here or where `spread` computes; the findings are the same.
+
+    how: of `check_dataset`. whole: whether masks are asked for.
+    """
+    from detect_tl.core.parallel import is_elsewhere
+    from detect_tl.curate.checks import check_dataset
+    from detect_tl.formats.detect import read_dataset
+
+    if is_elsewhere():
+        from detect_tl.curate.checks.apart import check_apart
+
+        return check_apart(data, options=options, whole=whole, **how)
+    read = read_dataset(data, options=options)
+    return read, check_dataset(read.dataset, reading=read, **how)
 
 
 def _page_file(path: Path) -> Path:

@@ -15,6 +15,7 @@ from detect_tl.api.reading import Reading
 from detect_tl.core.findings import Report
 from detect_tl.core.model_spec import Task
 from detect_tl.core.progress import Progress
+from detect_tl.core.shard_size import ShardSize
 
 if TYPE_CHECKING:
     from detect_tl.curate.balance import Balance
@@ -27,12 +28,13 @@ class Options(Reading, total=False):
     """What is known of the source, and how the folder is written.
 
     to: names of formats. link: how images get into the folder. task: "auto" writes outlines when
-    most objects have a mask. progress: shows it to a person.
+    most objects have a mask. shard_size: of WebDataset shards. progress: shows it to a person.
     """
 
     to: Sequence[str]
     link: Literal["copy", "hard", "soft"]
     task: Task | Literal["auto"]
+    shard_size: ShardSize | None
     progress: Progress | None
 
 
@@ -205,7 +207,8 @@ def _for_room(options: Options) -> _Room:
 
     rest: dict[str, Any] = {**options}
     progress = rest.pop("progress", None)
-    recipe = Recipe(**{name: rest.pop(name) for name in ("to", "link", "task") if name in rest})
+    names = ("to", "link", "task", "shard_size")
+    recipe = Recipe(**{name: rest.pop(name) for name in names if name in rest})
     return {"recipe": recipe, "reading": ReadOptions(**rest), "progress": progress}
 
 

@@ -11,6 +11,7 @@ from detect_tl.api.reading import Reading
 from detect_tl.core.findings import Report
 from detect_tl.core.model_spec import Task
 from detect_tl.core.progress import Progress
+from detect_tl.core.shard_size import ShardSize
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,7 @@ def convert(
     group_by: str | None = None,
     link: Literal["copy", "hard", "soft"] = "copy",
     task: Task | Literal["auto"] = "auto",
+    shard_size: ShardSize | None = None,
     progress: Progress | None = None,
     **reading: Unpack[Reading],
 ) -> ConvertResult:
@@ -148,7 +150,8 @@ def convert(
     to: names of the formats to write. split: fractions of train, val and test; None keeps the
     splits of the source. group_by: what stays together where images are divided, as in `split`.
     link: how images get into the folder. task: "auto" writes outlines when most objects have a
-    mask. reading: what is known of the source, see `Reading`.
+    mask. shard_size: of WebDataset shards; None for 10,000 images or a gigabyte.
+    reading: what is known of the source, see `Reading`.
 
     Raises UsageError when `destination` is not empty, DataError for annotations that cannot be
     used, MachineError when the disk is full.
@@ -166,6 +169,7 @@ def convert(
         group_by=group_by,
         link=link,
         task=task,
+        shard_size=shard_size,
         progress=progress,
     )
     return ConvertResult(

@@ -19,7 +19,8 @@ from detect_tl.core.progress import Progress, Silent
 if TYPE_CHECKING:
     from detect_tl.api.ordering import Order
     from detect_tl.core.dataset import Dataset, Sample
-    from detect_tl.curate.folder import Link, Origin, Recipe
+    from detect_tl.curate.folder import Origin, Recipe
+    from detect_tl.curate.placing import Link
 
 RANKING = "ranking.csv"
 

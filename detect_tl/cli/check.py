@@ -11,7 +11,7 @@ import click
 from detect_tl import api
 from detect_tl.api.checking import CheckListResult, CheckResult, Group
 from detect_tl.cli.describe import chosen, counts_table
-from detect_tl.cli.options import PATH, reading_options, verb
+from detect_tl.cli.options import PATH, engine_options, reading_options, verb
 from detect_tl.cli.output import Output, Piece, Table, pass_output
 from detect_tl.cli.params import CommaList
 from detect_tl.core.errors import UsageError
@@ -30,6 +30,7 @@ _IDS = CommaList("ID,ID")
     detect-tl check datasets/mine --strict --json
     detect-tl check my-pictures --only box,split.leak --skip box.tiny
     detect-tl check my-pictures --report check.html
+    detect-tl check datasets/shards --engine ray
     detect-tl check --list
     detect-tl check --explain box.duplicate
     """,
@@ -56,6 +57,7 @@ _IDS = CommaList("ID,ID")
 @click.option("--list", "listed", is_flag=True, help="Show all checks, and check nothing.")
 @click.option("--explain", metavar="ID", help="Show what a check looks for, and why.")
 @reading_options
+@engine_options
 @pass_output
 @click.pass_context
 def command(
@@ -67,12 +69,15 @@ def command(
     listed: bool,
     explain: str | None,
     fast: bool,
+    engine: str,
+    address: str | None,
     **options: Any,
 ) -> None:
     """Look for mistakes in annotations and images: nothing is changed.
 
     DATA is a folder of images with their annotations, an annotation file, or a dataset folder.
-    Exit code 1 when there are errors, 0 when there are warnings at most.
+    Exit code 1 when there are errors, 0 when there are warnings at most. With --engine ray, images
+    are looked at by all nodes of a Ray cluster, which have to see the same files.
     """
     if explain:
         console.show(api.check_list([explain]), _explained)
@@ -83,9 +88,18 @@ def command(
             "no data was named", hint="For example detect-tl check my-pictures, or --list."
         )
     else:
-        result = api.check(data, decode=not fast, progress=console.progress, **options)
+        options |= {"decode": not fast, "progress": console.progress}
+        result = (
+            _check_on_ray(data, address, options) if engine == "ray" else api.check(data, **options)
+        )
         console.show(result, _describe)
         ctx.exit(1 if result.failed else 0)
+
+
+def _check_on_ray(data: Path, address: str | None, options: dict[str, Any]) -> CheckResult:
+    from detect_tl.scale import data as room
+
+    return room.check(data, address=address, **options)
 
 
 def _describe(result: CheckResult) -> Iterator[Piece]:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import click
 
 from detect_tl.cli.output import Output
-from detect_tl.cli.params import COLUMNS, IMGSZ, SPLIT, CommaList
+from detect_tl.cli.params import COLUMNS, IMGSZ, SHARD_SIZE, SPLIT, CommaList
 from detect_tl.cli.settings import config_values, refuse_unknown_variables, variables_of
 from detect_tl.core.errors import UsageError, did_you_mean
 
@@ -160,8 +160,14 @@ def measuring_options(function: F) -> F:
 
 
 def writing_options(function: F) -> F:
-    """How a dataset folder is written; the function gets `to`, `link` and `task`."""
+    """How a dataset folder is written; the function gets `to`, `link`, `task` and `shard_size`."""
     for option in (
+        click.option(
+            "--shard-size",
+            type=SHARD_SIZE,
+            help="Images in a WebDataset shard, or bytes of them, such as 5000 or 500MB.  "
+            "[default: 10000 or 1GB]",
+        ),
         click.option(
             "--task",
             type=click.Choice(["auto", "detect", "segment"]),

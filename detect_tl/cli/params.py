@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from detect_tl.core.errors import DataError
+from detect_tl.core.shard_size import ShardSize
 from detect_tl.core.splits import SPLITS
 from detect_tl.core.yaml_files import read_yaml
 
@@ -38,6 +39,20 @@ class SplitFractions(click.ParamType[tuple[float, ...]]):
         if abs(sum(fractions) - 1) > 1e-6:
             self.fail(f"{value!r} sums up to {sum(fractions):g} instead of 1", param, ctx)
         return (*fractions, *(0.0,) * (len(SPLITS) - len(fractions)))
+
+
+class ShardSizes(click.ParamType[ShardSize]):
+    """Images in a shard, or bytes of them: 5000 or 500MB."""
+
+    name = "IMAGES|MB"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> ShardSize:
+        try:
+            return value if isinstance(value, ShardSize) else ShardSize.parsed(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class SplitSizes(click.ParamType[tuple[float, ...]]):
@@ -264,3 +279,4 @@ COLUMNS = ColumnNames()
 COUNTS = Counts()
 SPLIT_SIZES = SplitSizes()
 NEW_NAMES = NewNames()
+SHARD_SIZE = ShardSizes()

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from detect_tl.core.columns import Flags, Index, InstanceTable, Rows, gathered, kinds_of
+from detect_tl.core.columns import Flags, Groups, Index, InstanceTable, Rows, gathered, kinds_of
 from detect_tl.core.geometry import Size
 from detect_tl.core.image_header import ImageHeader
 from detect_tl.core.model_spec import Task
@@ -27,6 +28,7 @@ __all__ = [
     "Instance",
     "Json",
     "Sample",
+    "Samples",
     "categories_of",
     "renumber",
 ]
@@ -55,12 +57,37 @@ class Sample:
     not_exhaustive: tuple[int, ...] = ()
 
 
+class Samples(list[Sample]):
+    """Some samples, which travel to another process with their objects as columns."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        plain = [
+            (str(s.image), s.size, s.split, s.annotation, s.header, s.not_exhaustive) for s in self
+        ]
+        return _samples_again, (plain, Groups([sample.instances for sample in self]))
+
+
+_Plain = tuple[str, Size, str | None, Path | None, ImageHeader | None, tuple[int, ...]]
+
+
+def _samples_again(plain: Sequence[_Plain], objects: Groups) -> Samples:
+    return Samples(
+        Sample(Path(image), size, rows, split, annotation, header, open_)
+        for (image, size, split, annotation, header, open_), rows in zip(
+            plain, objects, strict=True
+        )
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Categories and samples. Order is meaningful, and the same for the same source."""
+    """Categories and samples. Order is meaningful, and the same for the same source.
+
+    samples: a tuple, or columns that show them one by one.
+    """
 
     categories: tuple[Category, ...]
-    samples: tuple[Sample, ...]
+    samples: Sequence[Sample]
 
     def __len__(self) -> int:
         return len(self.samples)

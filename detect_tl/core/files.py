@@ -26,8 +26,8 @@ VIDEO_SUFFIXES = frozenset(".asf .avi .gif .m4v .mkv .mov .mp4 .mpeg .mpg .ts .w
 
 # Read at once to be hashed.
 _SMALL = 64 * 1024
-# Files hashed by one process at a time.
-_TOGETHER = 5_000
+# Files hashed by one process at a time, and how many bytes of them.
+_TOGETHER, _BYTES_TOGETHER = 5_000, 1 << 28
 
 
 @contextmanager
@@ -195,10 +195,24 @@ def sha256_files(paths: Iterable[Path], root: Path) -> str:
     """One hash over names (relative to `root`) and contents, in the order of the names."""
     digest = hashlib.sha256()
     files = sorted(paths)
-    batches = [files[k : k + _TOGETHER] for k in range(0, len(files), _TOGETHER)]
+    batches = _batches(files)
     for path, found in zip(files, chain.from_iterable(spread(_sha256_each, batches)), strict=True):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + found)
     return digest.hexdigest()
+
+
+def _batches(files: Sequence[Path]) -> list[list[Path]]:
+    """Files that one process hashes together: many small ones, or few that are large."""
+    batches: list[list[Path]] = []
+    room = 0
+    for path in files:
+        length = path.stat().st_size
+        if not batches or len(batches[-1]) >= _TOGETHER or length > room:
+            batches.append([])
+            room = _BYTES_TOGETHER
+        batches[-1].append(path)
+        room -= length
+    return batches
 
 
 def _sha256_each(paths: Sequence[Path]) -> list[bytes]:

@@ -12,10 +12,12 @@ import signal
 import sys
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
 from itertools import accumulate, chain, islice
 from typing import Any, TypeVar
 
@@ -34,6 +36,27 @@ _END_WITH_PARENT = 1
 _PAGE = 4096
 
 
+Spreader = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
+"""Computes `function(task)` for every task and gives the results in the order of the tasks."""
+
+_elsewhere: ContextVar[Spreader | None] = ContextVar("elsewhere", default=None)
+
+
+@contextmanager
+def spread_by(spreader: Spreader) -> Iterator[None]:
+    """Have `spread` compute in other places, such as the machines of a cluster, in this block."""
+    token = _elsewhere.set(spreader)
+    try:
+        yield
+    finally:
+        _elsewhere.reset(token)
+
+
+def is_elsewhere() -> bool:
+    """Whether `spread` computes in other places, in a block of `spread_by`."""
+    return _elsewhere.get() is not None
+
+
 def spread(
     function: Callable[[A], B],
     tasks: Iterable[A],
@@ -50,7 +73,14 @@ def spread(
         computed here.
     room: at most how many bytes the arrays of a result take. They are then left in memory that is
         shared, where that is possible, and need not travel either.
+
+    In a block of `spread_by` it is computed where that says. A task may then be computed twice, if
+    the machine that had it is lost: what it writes has to be the same again.
     """
+    elsewhere = _elsewhere.get()
+    if elsewhere is not None:
+        yield from elsewhere(function, tasks)
+        return
     count = workers or cores()
     if count > 1 and isinstance(tasks, list) and len(tasks) >= _WORTH_IT and _can_fork():
         forked = _opened(
@@ -68,6 +98,24 @@ def spread(
         yield from map(function, chain(first, remaining))
     else:
         yield from _in_order(helpers, function, chain(first, remaining), count)
+
+
+def threaded(function: Callable[[A], B], items: Sequence[A], together: int = 100) -> Iterator[B]:
+    """Yield `function(item)` for every item, in their order, computed in threads; elsewhere in a
+    block of `spread_by`, so many items at a time.
+
+    function: of a module, or a `functools.partial` of one, that leaves Python's lock for long.
+    """
+    if is_elsewhere():
+        batches = [items[k : k + together] for k in range(0, len(items), together)]
+        yield from chain.from_iterable(spread(partial(_of_each, function), batches))
+        return
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        yield from pool.map(function, items)
+
+
+def _of_each(function: Callable[[A], B], items: Sequence[A]) -> list[B]:
+    return [function(item) for item in items]
 
 
 class _Shared:

@@ -17,8 +17,9 @@ from detect_tl.core.words import listed
 from detect_tl.curate.checks import drop_unusable
 from detect_tl.curate.convert import Division, curated
 from detect_tl.curate.filter import Wanted, filter_dataset
-from detect_tl.curate.folder import Link, Recipe, Written, check_destination, write_folder
+from detect_tl.curate.folder import Recipe, Written, check_destination, write_folder
 from detect_tl.curate.merge import merge_reads, origin_of_several
+from detect_tl.curate.placing import Link
 from detect_tl.curate.rules import variants
 from detect_tl.curate.split import settle_splits
 from detect_tl.formats.detect import ReadResult, read_dataset

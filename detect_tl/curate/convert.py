@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,12 +13,12 @@ from detect_tl.core.findings import Report
 from detect_tl.core.model_spec import Task
 from detect_tl.core.parallel import uncollected
 from detect_tl.core.progress import Progress, Silent
+from detect_tl.core.shard_size import ShardSize
 from detect_tl.curate.checks import drop_unusable
 from detect_tl.curate.checks.copies import repeated
 from detect_tl.curate.duplicates import identical_groups
 from detect_tl.curate.folder import (
     DEFAULT_FORMATS,
-    Link,
     Recipe,
     Written,
     check_destination,
@@ -26,6 +26,7 @@ from detect_tl.curate.folder import (
     write_folder,
 )
 from detect_tl.curate.groups import together
+from detect_tl.curate.placing import Link
 from detect_tl.curate.repair import plan_repair
 from detect_tl.curate.split import DEFAULT_FRACTIONS, SplitPlan, divides, plan_split, shares_of
 from detect_tl.formats.detect import ReadResult, read_dataset
@@ -90,6 +91,7 @@ def convert(
     group_by: str | None = None,
     link: Link = "copy",
     task: Task | Literal["auto"] = "auto",
+    shard_size: ShardSize | None = None,
     progress: Progress | None = None,
 ) -> ConvertResult:
     """Read annotations, mend them, divide the images and write a data set folder.
@@ -99,10 +101,11 @@ def convert(
     group_by: what else stays together, beside images that look alike, where images are divided.
     link: whether images are copied, hard-linked or sym-linked.
     task: "segment" writes outlines, "detect" boxes; "auto" takes what most objects have.
+    shard_size: of formats that hold the images too; None for their own.
     Raises DataError for a source that cannot be used, UsageError for options that cannot be met
     or a destination that is not empty, MachineError when the disk is full.
     """
-    recipe = Recipe(to, link, task)
+    recipe = Recipe(to, link, task, shard_size=shard_size)
     recipe.check()
     check_destination(source, destination)
     options = {
@@ -110,6 +113,7 @@ def convert(
         "split": list(split) if split else None,
         "seed": seed,
         "link": link,
+        **({"shard_size": str(shard_size)} if shard_size else {}),
         **reading.as_json(),
         **({"group_by": group_by} if group_by else {}),
     }
@@ -124,7 +128,7 @@ def convert(
             destination,
             origin_of(read, source, plan.reason, options),
             read.report,
-            Recipe(to, link, chosen),
+            replace(recipe, task=chosen),
             progress=progress,
         )
     return ConvertResult(written, read.format, read.explanation, plan)

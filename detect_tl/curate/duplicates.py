@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from detect_tl.core.files import sha256_file
 from detect_tl.core.image_header import ImageHeader
+from detect_tl.core.parallel import spread, threaded
 from detect_tl.core.progress import Progress, Silent, track
 from detect_tl.curate.fingerprints import FINE_BITS, Fingerprint, fingerprint_of
 from detect_tl.curate.hamming import components
 
 # Bits of 64 in which pictures that look alike may differ, see `similar_groups`.
 ALIKE = 8
+# Files that one process hashes at a time; fewer are not worth another process.
+_TOGETHER = 500
 # Fine bits that may differ for each coarse one.
 _FINE_PER_COARSE = 8
 
@@ -36,11 +38,19 @@ def identical_groups(
     for place, key in enumerate(keys):
         candidates[key].append(place)
     groups: list[Hashable] = list(range(len(images)))
-    for places in candidates.values():
-        if len(places) > 1:
-            for place in places:
-                groups[place] = sha256_file(images[place])
+    again = [place for places in candidates.values() if len(places) > 1 for place in places]
+    found = chain.from_iterable(spread(_hashes, _batches([images[place] for place in again])))
+    for place, digest in zip(again, found, strict=True):
+        groups[place] = digest
     return groups
+
+
+def _batches(images: Sequence[Path]) -> list[Sequence[Path]]:
+    return [images[k : k + _TOGETHER] for k in range(0, len(images), _TOGETHER)]
+
+
+def _hashes(images: Sequence[Path]) -> list[str]:
+    return [sha256_file(image) for image in images]
 
 
 def similar_groups(
@@ -63,9 +73,8 @@ def similar_groups(
     are one group. Cuts of 5 % and more, turns and mirror images are not found.
     """
     progress = progress or Silent()
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        found = pool.map(fingerprint_of, images)
-        prints = list(track(progress, found, "Comparing images", len(images)))
+    found = threaded(fingerprint_of, images)
+    prints = list(track(progress, found, "Comparing images", len(images)))
     return alike(prints, identical_groups(images), threshold)
 
 

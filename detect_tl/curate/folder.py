@@ -8,41 +8,29 @@ The same data set and options give the same bytes.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from detect_tl import __version__
-from detect_tl.core.dataset import SPLITS, Dataset, Sample
+from detect_tl.core.dataset import Dataset, Sample
 from detect_tl.core.errors import UsageError, did_you_mean
-from detect_tl.core.files import (
-    atomic_folder,
-    place_file,
-    refuse_existing,
-    sha256_files,
-    write_json,
-)
+from detect_tl.core.files import atomic_folder, refuse_existing, sha256_files, write_json
 from detect_tl.core.findings import Report
-from detect_tl.core.image_header import read_header
 from detect_tl.core.model_spec import TASKS, Task
-from detect_tl.core.parallel import spread
 from detect_tl.core.progress import Progress, Silent
-from detect_tl.curate.names import plan_names
+from detect_tl.core.shard_size import ShardSize
+from detect_tl.curate.placing import LINKS, ImageEdit, Link, in_order, moved, place_images
 from detect_tl.curate.report import Page, write_report
 from detect_tl.curate.stats import summary
-from detect_tl.formats.base import Format, Writer, format_names, load_format
+from detect_tl.formats.base import Format, Sharder, Sharding, Writer, format_names, load_format
 from detect_tl.formats.detect import ReadResult
 from detect_tl.formats.prepared import PROVENANCE, TOOL
 
-Link = Literal["copy", "hard", "soft"]
-LINKS: tuple[Link, ...] = ("copy", "hard", "soft")
 DEFAULT_FORMATS = ("yolo", "coco")
-
-# Images that one process puts into place at a time.
-_TOGETHER = 2000
-# A file, where it belongs, how it gets there, and what is added at its end.
-_Placing = tuple[str, str, Link, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +40,14 @@ class Recipe:
     to: names of the formats. link: whether images are copied, hard-linked or sym-linked.
     task: "segment" writes outlines, "detect" boxes; "auto" takes what most objects have.
     model: name of the model that found the objects, where nobody has confirmed them.
+    shard_size: how large the files of formats are that hold the images too; None for their own.
     """
 
     to: Sequence[str] = DEFAULT_FORMATS
     link: Link = "copy"
     task: Task | Literal["auto"] = "auto"
     model: str | None = None
+    shard_size: ShardSize | None = None
 
     def check(self) -> None:
         """Raise UsageError for a name that is not known, or a format that is not written."""
@@ -69,18 +59,39 @@ class Recipe:
         if self.task not in (*TASKS, "auto"):
             known = (*TASKS, "auto")
             raise UsageError(f"unknown task {self.task!r}", hint=did_you_mean(self.task, known))
+        if self.link != "copy" and not self.has_images:
+            raise UsageError(
+                f"--link {self.link} has no effect: shards hold the images themselves",
+                hint="Leave it out, or write a format beside them that needs images.",
+            )
+        if self.shard_size and not any(load_format(name).sharded for name in self.to):
+            raise UsageError(
+                "--shard-size has no effect: no format to write has shards",
+                hint="Add webdataset to --to.",
+            )
 
-    def writers(self) -> dict[str, Writer]:
-        """What writes the formats, by their titles; raises as `check` does."""
+    @property
+    def has_images(self) -> bool:
+        """Whether the folder has images, and not only files that hold them."""
+        return not all(load_format(name).sharded for name in self.to)
+
+    def writers(self, sources: Mapping[Path, str] | None = None) -> dict[str, Writer]:
+        """What writes the formats, by their titles; raises as `check` does.
+
+        sources: of every image, its path in the source.
+        """
         if not self.to:
             raise UsageError("no format to write was named", hint="For example --to yolo,coco.")
-        return dict(_writer(load_format(name), self.model) for name in self.to)
+        size = self.shard_size or ShardSize()
+        sharding = Sharding(size.images, size.size, sources or {})
+        return dict(_writer(load_format(name), self.model, sharding) for name in self.to)
 
     def task_for(self, dataset: Dataset) -> Task:
         return dataset.natural_task if self.task == "auto" else self.task
 
     def as_json(self) -> dict[str, Any]:
-        return {"to": list(self.to), "link": self.link}
+        shards = {"shard_size": str(self.shard_size)} if self.shard_size else {}
+        return {"to": list(self.to), "link": self.link, **shards}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +110,6 @@ class Origin:
     split_reason: str
     provenance: Mapping[str, Any]
     facts: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class ImageEdit:
-    """How the file of an image is to be written where a plain copy will not do.
-
-    suffix: its extension, with the dot; "" keeps it. tail: bytes to add at its end.
-    """
-
-    suffix: str = ""
-    tail: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,13 +184,13 @@ def write_folder(
     progress = progress or Silent()
     edits = edits or {}
     task = recipe.task_for(dataset)
-    planned = _in_order(dataset, origin.root, report, edits)
+    planned = in_order(dataset, origin.root, report, edits)
     with atomic_folder(destination) as folder:
-        samples = _place_images(
-            planned, folder, recipe.link, report, edits=edits, progress=progress
-        )
+        link = recipe.link if recipe.has_images else None
+        samples = place_images(planned, folder, link, report, edits=edits, progress=progress)
         placed = replace(dataset, samples=samples)
-        for title, write in recipe.writers().items():
+        origins = _origins(planned, samples, origin.root)
+        for title, write in recipe.writers(origins).items():
             with progress.step(f"Writing {title}"):
                 write(placed, folder, report, task)
         _say_lost_lists(placed, recipe, report)
@@ -202,42 +202,46 @@ def write_folder(
                 f"{sample.split}/{name}": sources[sample.image] for sample, name in planned
             }
         write_json(folder / PROVENANCE, provenance)
+        if not recipe.has_images:
+            shutil.rmtree(folder / "images")
+            placed = replace(dataset, samples=tuple(sample for sample, _ in planned))
     return Written(destination, folder, placed, report, origin, task)
 
 
+def _origins(
+    planned: Sequence[tuple[Sample, str]], placed: Sequence[Sample], root: Path
+) -> dict[Path, str]:
+    """Of every image that was placed, its path as seen from the source."""
+    return {
+        now.image: before.image.relative_to(root).as_posix()
+        for (before, _), now in zip(planned, placed, strict=True)
+        if before.image.is_relative_to(root)
+    }
+
+
 def _say_lost_lists(dataset: Dataset, recipe: Recipe, report: Report) -> None:
-    """Only COCO can name the classes that nobody looked for in an image."""
+    """Only COCO and shards can name the classes that nobody looked for in an image."""
     count = sum(bool(sample.not_exhaustive) for sample in dataset.samples)
-    if count and "coco" not in recipe.to:
+    if count and not {"coco", "webdataset"}.intersection(recipe.to):
         report.lost["lists-of-classes-not-exhaustive"] += count
 
 
 def _moved(dataset: Dataset, old: Path, new: Path) -> Dataset:
+    """Images that lie elsewhere, since shards hold their copies, stay there."""
     folders = {s.image.parent for s in dataset.samples}
-    places = {folder: new / folder.relative_to(old) for folder in folders}
-    samples = (_at(s, places[s.image.parent] / s.image.name) for s in dataset.samples)
+    places = {f: new / f.relative_to(old) if f.is_relative_to(old) else f for f in folders}
+    samples = (moved(s, places[s.image.parent] / s.image.name) for s in dataset.samples)
     return replace(dataset, samples=tuple(samples))
 
 
-def _at(sample: Sample, image: Path) -> Sample:
-    """The sample with its image elsewhere."""
-    return Sample(
-        image,
-        sample.size,
-        sample.instances,
-        sample.split,
-        sample.annotation,
-        sample.header,
-        sample.not_exhaustive,
-    )
-
-
-def _writer(chosen: Format, model: str | None) -> tuple[str, Writer]:
+def _writer(chosen: Format, model: str | None, sharding: Sharding) -> tuple[str, Writer]:
     if chosen.write is None:
         able = [n for n in format_names() if load_format(n).write is not None]
         raise UsageError(
             f"{chosen.title} can be read, but not written", hint=f"Known: {', '.join(able)}"
         )
+    if chosen.sharded is not None:
+        return chosen.title, partial(_write_shards, chosen.sharded, sharding)
     if model is None or chosen.suggest is None:
         return chosen.title, chosen.write
     suggest = chosen.suggest
@@ -246,6 +250,12 @@ def _writer(chosen: Format, model: str | None) -> tuple[str, Writer]:
         suggest(dataset, folder, report, task, model)
 
     return chosen.title, write
+
+
+def _write_shards(  # noqa: PLR0917 - a writer, and what it is told beforehand
+    sharder: Sharder, sharding: Sharding, dataset: Dataset, folder: Path, report: Report, task: Task
+) -> None:
+    sharder(dataset, folder, report, task, sharding)
 
 
 def check_destination(source: Path, destination: Path) -> None:
@@ -259,68 +269,6 @@ def check_destination(source: Path, destination: Path) -> None:
             f"the output folder {destination} lies inside the source {source}",
             hint="Name a folder outside; the next run would read it as part of the source.",
         )
-
-
-def _in_order(
-    dataset: Dataset, root: Path, report: Report, edits: Mapping[Path, ImageEdit]
-) -> list[tuple[Sample, str]]:
-    """Samples with the names they get, by split and name."""
-    images = [_with_suffix(s.image, edits.get(s.image)) for s in dataset.samples]
-    names = plan_names(images, root)
-    pairs = list(zip(dataset.samples, names, strict=True))
-    for (sample, name), image in zip(pairs, images, strict=True):
-        if name != image.name:
-            report.changed["images-renamed"] += 1
-            text = f"called {name}: its name is that of another image, or too long"
-            report.add("image.renamed", "info", text, sample.image)
-    return sorted(pairs, key=lambda pair: (SPLITS.index(pair[0].split or "train"), pair[1]))
-
-
-def _with_suffix(image: Path, edit: ImageEdit | None) -> Path:
-    return image.with_suffix(edit.suffix) if edit and edit.suffix else image
-
-
-def _place_images(
-    planned: Sequence[tuple[Sample, str]],
-    folder: Path,
-    link: Link,
-    report: Report,
-    *,
-    edits: Mapping[Path, ImageEdit],
-    progress: Progress,
-) -> tuple[Sample, ...]:
-    places = {split: folder / "images" / split for split in SPLITS}
-    targets = [places[sample.split or "train"] / name for sample, name in planned]
-    for split in {sample.split or "train" for sample, _ in planned}:
-        places[split].mkdir(parents=True)
-    files: list[_Placing] = []
-    for (sample, _), target in zip(planned, targets, strict=True):
-        tail = edits[sample.image].tail if sample.image in edits else b""
-        how = link
-        if link != "copy" and (tail or _appendix(sample)):
-            # what is added, or training, would write through the link into the user's own file
-            report.changed["images-copied-not-linked"] += 1
-            how = "copy"
-        files.append((str(sample.image), str(target), how, tail))
-    batches = [files[k : k + _TOGETHER] for k in range(0, len(files), _TOGETHER)]
-    with progress.step("Placing images", len(files)) as bar:
-        for count in spread(_place, batches):
-            bar.advance(count)
-    return tuple(_at(sample, target) for (sample, _), target in zip(planned, targets, strict=True))
-
-
-def _place(files: Sequence[_Placing]) -> int:
-    """Put some files where they belong; return how many."""
-    for source, target, link, tail in files:
-        place_file(source, target, link)
-        if tail:
-            with Path(target).open("ab") as stream:
-                stream.write(tail)
-    return len(files)
-
-
-def _appendix(sample: Sample) -> bool:
-    return sample.header.appendix if sample.header else read_header(sample.image).appendix
 
 
 def _write_reports(

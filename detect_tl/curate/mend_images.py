@@ -9,7 +9,7 @@ from pathlib import Path
 from detect_tl.core.files import IMAGE_SUFFIXES
 from detect_tl.core.findings import Report
 from detect_tl.core.image_header import read_header
-from detect_tl.curate.folder import ImageEdit
+from detect_tl.curate.placing import ImageEdit
 from detect_tl.curate.rules import SUFFIXES
 
 _JPEG_END = b"\xff\xd9"

@@ -17,11 +17,11 @@ from detect_tl.core.model_spec import Task
 from detect_tl.core.progress import Progress, Silent, track
 from detect_tl.curate.checks import check_dataset
 from detect_tl.curate.duplicates import identical_groups
-from detect_tl.curate.folder import ImageEdit
 from detect_tl.curate.mend_classes import drop_placeholders, merge_variants, unite_classes
 from detect_tl.curate.mend_frames import turn_upright
 from detect_tl.curate.mend_images import plan_edits
 from detect_tl.curate.mend_objects import Rules, mend_objects
+from detect_tl.curate.placing import ImageEdit
 from detect_tl.curate.suspects import suspicious
 
 # What is no longer true of an image once its file is written as an edit says.

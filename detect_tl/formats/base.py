@@ -34,6 +34,23 @@ Suggester = Callable[[Dataset, Path, Report, Task, str], None]
 
 
 @dataclass(frozen=True, slots=True)
+class Sharding:
+    """How a data set is cut into files that hold the images too.
+
+    images, size: at most how many of them, and of their bytes, go into one; None for no limit, for
+        both as the format does it by itself.
+    sources: by image, its path in the source, with "/".
+    """
+
+    images: int | None = None
+    size: int | None = None
+    sources: Mapping[Path, str] = field(default_factory=dict)
+
+
+Sharder = Callable[[Dataset, Path, Report, Task, Sharding], None]
+
+
+@dataclass(frozen=True, slots=True)
 class Format:
     """One annotation format.
 
@@ -45,6 +62,9 @@ class Format:
     write: describes a dataset whose images already lie at `folder/images/<split>/<name>`, for a
         task; adds what got lost to the report. None for a format that is only read.
     losses: what `write` cannot keep, by the name under which it counts it in `Report.lost`.
+    sharded: as `write`, for a format whose files hold the images as well; it is also handed how
+        large they are to be. A folder of only such formats has no images of its own. None for
+        all others.
     suggest: as `write`, where the tool holds what a model says apart from what people say; it is
         also handed the name of the model. None where it makes no such difference.
     opening: how its tool opens what was written, to correct it; {folder} stands for the folder.
@@ -61,6 +81,7 @@ class Format:
     options: frozenset[str] = frozenset()
     suggest: Suggester | None = None
     opening: str = ""
+    sharded: Sharder | None = None
 
 
 def format_names() -> list[str]:

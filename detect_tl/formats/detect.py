@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from detect_tl.core.dataset import Dataset
 from detect_tl.core.errors import DataError
 from detect_tl.core.files import IMAGE_SUFFIXES
 from detect_tl.core.findings import Report
 from detect_tl.formats import prepared
+from detect_tl.formats.base import Reader
 from detect_tl.formats.choice import Choice, about_links, choose
 from detect_tl.formats.mixed import say_outside, unite
 from detect_tl.formats.options import RECOGNISE, ReadOptions
@@ -17,6 +20,8 @@ from detect_tl.formats.prepared import is_prepared
 from detect_tl.formats.source import Source
 
 __all__ = ["Choice", "ReadResult", "choose", "explain", "is_prepared", "read_dataset"]
+
+NO_READERS: Mapping[str, Reader] = MappingProxyType({})
 
 _PREPARED = f"{prepared.NAME}: it has {prepared.PROVENANCE} and annotations/"
 
@@ -39,11 +44,16 @@ class ReadResult:
 
 
 def read_dataset(
-    path: Path, *, options: ReadOptions = RECOGNISE, report: Report | None = None
+    path: Path,
+    *,
+    options: ReadOptions = RECOGNISE,
+    report: Report | None = None,
+    readers: Mapping[str, Reader] = NO_READERS,
 ) -> ReadResult:
     """Read annotations in any format, or a data set folder that `convert` wrote.
 
     options: what is known of them; when these choose, a data set folder is read like any other.
+    readers: by format, what reads a source of it alone in place of its own reader.
     Raises DataError when there is nothing to read, when formats are mixed, or when a file cannot
     be used; UsageError for an unknown format name or options that do not fit the source.
     """
@@ -56,7 +66,7 @@ def read_dataset(
         source = Source(path, options)
         source.walk.report(report)
         choice = choose(source)
-        dataset = _read(choice, source, report)
+        dataset = _read(choice, source, report, readers)
         result = ReadResult(
             dataset, report, choice.name, choice.explanation, choice.files, source.root
         )
@@ -75,7 +85,7 @@ def explain(path: Path, *, options: ReadOptions = RECOGNISE) -> tuple[str, str]:
     return choice.name, choice.explanation
 
 
-def _read(choice: Choice, source: Source, report: Report) -> Dataset:
+def _read(choice: Choice, source: Source, report: Report, readers: Mapping[str, Reader]) -> Dataset:
     for claim in choice.strays:
         report.lost["files-of-another-format"] += len(claim.sniff.files)
         text = f"describes none of the images here; left out ({claim.format.title})"
@@ -83,7 +93,8 @@ def _read(choice: Choice, source: Source, report: Report) -> Dataset:
             report.add("source.stray-file", "info", text, path)
     unknown = _say_unrecognised(choice, source, report)
     if len(choice.claims) == 1:
-        dataset = choice.claims[0].format.read(choice.claims[0].source, report)
+        claim = choice.claims[0]
+        dataset = readers.get(claim.format.name, claim.format.read)(claim.source, report)
     else:
         say_outside(source, choice.claims, report)
         parts = {

@@ -12,7 +12,7 @@ from detect_tl.core.model_spec import Task
 from detect_tl.core.progress import Progress
 from detect_tl.curate.combine import Replay, combine
 from detect_tl.curate.convert import convert
-from detect_tl.curate.folder import Link
+from detect_tl.curate.placing import Link
 from detect_tl.formats.prepared import PROVENANCE, annotation_files, is_prepared
 from detect_tl.training.config import TrainConfig
 

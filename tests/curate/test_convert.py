@@ -17,7 +17,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from detect_tl.core.errors import DataError, MachineError, UsageError
-from detect_tl.curate import folder as room
+from detect_tl.curate import folder as room, placing
 from detect_tl.curate.convert import convert
 from detect_tl.formats.detect import is_prepared, read_dataset
 from detect_tl.formats.options import ReadOptions
@@ -334,7 +334,7 @@ def test_a_run_that_fails_leaves_nothing_behind(
         if at != "place_file" or next(calls) == 3:
             raise failure
 
-    monkeypatch.setattr(room, at, fail)
+    monkeypatch.setattr(placing if at == "place_file" else room, at, fail)
     wanted = MachineError if isinstance(failure, OSError) else KeyboardInterrupt
     with pytest.raises(wanted):
         convert(boxes, tmp_path / "out")

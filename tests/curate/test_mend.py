@@ -26,12 +26,12 @@ from detect_tl.core.geometry import (
 )
 from detect_tl.core.masks import draw_mask
 from detect_tl.curate.checks import check_dataset
-from detect_tl.curate.folder import ImageEdit
 from detect_tl.curate.mend_classes import drop_placeholders, unite_classes
 from detect_tl.curate.mend_frames import turn_upright
 from detect_tl.curate.mend_images import plan_edits
 from detect_tl.curate.mend_masks import valid_mask
 from detect_tl.curate.mend_objects import Rules, mend_objects
+from detect_tl.curate.placing import ImageEdit
 from detect_tl.curate.repair import plan_mending
 from detect_tl.curate.repair_folder import repair_folder
 from detect_tl.formats.detect import read_dataset

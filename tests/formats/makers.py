@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +73,17 @@ def coco(
 def labelme(path: Path, image_path: str, shapes: Sequence[dict[str, Any]], **more: Any) -> Path:
     value = {"imagePath": image_path, "imageHeight": 80, "imageWidth": 100, "imageData": None}
     return document(path, {"version": "5.0", "shapes": list(shapes), **value, **more})
+
+
+def shard(path: Path, files: Mapping[str, bytes], **options: Any) -> Path:
+    """A tar file as other programs write it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w", **options) as archive:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return path
 
 
 def read(path: Path, from_format: str | None = None, **options: Any) -> ReadResult:

@@ -45,7 +45,7 @@ values: st.SearchStrategy[Any] = (
 def damaged(path: Path) -> st.SearchStrategy[bytes]:
     """Contents of a file with one to three faults."""
     whole = path.read_bytes()
-    if path.suffix == ".png":
+    if path.suffix in (".png", ".tar"):
         return scrambled(whole)
     by_suffix = {".json": json_trees, ".xml": xml_trees}
     structured = by_suffix.get(path.suffix, lines)(path)

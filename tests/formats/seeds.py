@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tests.formats.makers import coco, document, image, labelme, text, voc, voc_object
+from tests.formats.makers import coco, document, image, labelme, shard, text, voc, voc_object
 
 SIZE = (100, 80)
 OUTLINE = [[10.5, 10.0], [40.0, 12.0], [30.0, 60.0], [12.0, 50.0]]
@@ -308,6 +308,31 @@ def seed_voc(root: Path) -> None:
     voc(root / "b.xml", "b.jpg", objects[1])
 
 
+def seed_webdataset(root: Path) -> None:
+    """Two shards of one picture each, and their index."""
+    box = {"category": "cat", "xyxy": [10.5, 10, 40, 60]}
+    runs = {"size": [80, 100], "counts": RUNS}
+    shapes = [
+        box,
+        {"category": "dog", "xyxy": [10.5, 10, 40, 60], "polygons": [FLAT], "iscrowd": True},
+        {**box, "polygons": [FLAT], "holes": [[20, 20, 25, 20, 22, 25]], "attributes": {"wet": 1}},
+        {"category": "dog", "xyxy": [30, 40, 50, 50], "rle": runs},
+    ]
+    for number, (name, found) in enumerate((("a.jpg", shapes), ("b.jpg", shapes[:1]))):
+        picture = image(root / name, SIZE)
+        sizes = {"width": SIZE[0], "height": SIZE[1]}
+        record = {"file_name": name, "split": "train", **sizes, "objects": found}
+        shard(
+            root / f"shards/train-{number:06}.tar",
+            {"000.jpg": picture.read_bytes(), "000.json": json.dumps(record).encode()},
+        )
+        picture.unlink()
+    listed = [{"file": f"train-{k:06}.tar", "images": 1} for k in range(2)]
+    kinds = [{"name": name, "supercategory": ""} for name in ("cat", "dog")]
+    value = {"format": "detect-tl shards", "categories": kinds, "shards": listed}
+    document(root / "shards.json", value)
+
+
 def seed_yolo(root: Path) -> None:
     row = "0 0.3 0.4 0.2 0.1\n"
     outline = " ".join(f"{x / 100} {y / 80}" for x, y in OUTLINE)
@@ -331,4 +356,4 @@ def annotations_of(root: Path) -> list[Path]:
 
 
 def texts_of(root: Path) -> list[Path]:
-    return [path for path in annotations_of(root) if path.suffix != ".png"]
+    return [path for path in annotations_of(root) if path.suffix not in (".png", ".tar")]

@@ -26,7 +26,7 @@ LARGEST = Size(*map(max, zip(*SIZES, strict=True)))
 Expectation = Callable[[Instance, Task], Instance | None]
 
 
-def from_coco(item: Instance, task: Task) -> Instance | None:
+def whole(item: Instance, task: Task) -> Instance | None:
     del task
     return item
 
@@ -85,11 +85,12 @@ def from_label_studio(item: Instance, task: Task) -> Instance | None:
 
 # What is left of an object after a format; a new writer has to say so here.
 EXPECTED: Mapping[str, Expectation] = {
-    "coco": from_coco,
+    "coco": whole,
     "cvat": from_cvat,
     "label-studio": from_label_studio,
     "labelme": from_labelme,
     "voc": from_voc,
+    "webdataset": whole,
     "yolo": from_yolo,
 }
 

@@ -37,7 +37,7 @@ def missing(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
 def empty(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """An annotation without objects: taken for background."""
     del limits
-    for place in np.flatnonzero(snapshot.counts == 0):
+    for place in np.flatnonzero(snapshot.counts == 0).tolist():
         sample = snapshot.samples[place]
         if sample.annotation is not None:
             yield Note("no objects: a background image", sample.image, sample.image)
@@ -48,6 +48,7 @@ def empty(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     "warning",
     "The model learns to find nothing; a tenth of background is plenty.",
     "background",
+    whole=True,
 )
 def mostly_empty(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """More images without objects than with."""
@@ -61,6 +62,7 @@ def mostly_empty(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     "info",
     "If objects were forgotten, the model learns to miss them.",
     "density",
+    whole=True,
 )
 def density(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """An image with far more or far fewer objects than the others."""
@@ -84,6 +86,7 @@ def density(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     "Boxes copied from another image lie beside the objects of this one.",
     "alike",
     need=Need.CONTENTS,
+    whole=True,
 )
 def inherited(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """An image with exactly the objects of another one, though the pictures differ."""
@@ -106,7 +109,7 @@ def _keys(snapshot: Snapshot) -> Iterator[tuple[int, bytes]]:
     """
     columns = np.column_stack([snapshot.boxes.round(2), snapshot.category])
     inside = (snapshot.boxes[:, :2] > 1).all(axis=1) & (snapshot.beyond < -1)
-    for place in np.flatnonzero(snapshot.counts):
+    for place in np.flatnonzero(snapshot.counts).tolist():
         rows = slice(*snapshot.starts[place : place + 2])
         here = np.unique(columns[rows], axis=0)
         if len(here) > 1 or inside[rows].all():

@@ -43,6 +43,8 @@ class Check:
     id: dotted, area first. consequence: what happens in training or evaluation if it stays.
     limits: names of the fields of `Limits` that it compares with.
     look: a pure function that yields what it notices; None for what only reading can notice.
+    whole: whether it looks at all images together. Any other finds on each image, in the order of
+        the images, what it would find if there were no others.
     """
 
     id: str
@@ -52,6 +54,7 @@ class Check:
     limits: tuple[str, ...] = ()
     need: Need = Need.NOTHING
     look: Look | None = None
+    whole: bool = False
 
     def __call__(self, snapshot: Snapshot, limits: Limits) -> Iterator[Finding]:
         """What is wrong, as findings under the id of this check."""
@@ -66,11 +69,12 @@ def check(
     consequence: str,
     *limits: str,
     need: Need = Need.NOTHING,
+    whole: bool = False,
 ) -> Callable[[Look], Check]:
     """Make a check of a function; the first line of its docstring says what it looks for."""
 
     def made(look: Look) -> Check:
         what = inspect.cleandoc(look.__doc__ or "").partition("\n")[0].rstrip(".")
-        return Check(id, severity, what, consequence, limits, need, look)
+        return Check(id, severity, what, consequence, limits, need, look, whole)
 
     return made

@@ -126,6 +126,7 @@ def fractions(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     "box.one-based",
     "info",
     "Boxes lie a pixel too far right and down, which matters to objects of a few pixels only.",
+    whole=True,
 )
 def one_based(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """Coordinates that seem to count from 1, as the first Pascal VOC did."""
@@ -147,6 +148,7 @@ def one_based(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     "imgsz",
     "tiny",
     "tiny_share",
+    whole=True,
 )
 def tiny(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """A class whose objects are tiny once images are scaled for training."""

@@ -26,7 +26,12 @@ def unknown(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     )
 
 
-@check("class.unused", "info", "The model has an output for it that it never learns to use.")
+@check(
+    "class.unused",
+    "info",
+    "The model has an output for it that it never learns to use.",
+    whole=True,
+)
 def unused(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """A class that is declared and has no object."""
     del limits
@@ -35,7 +40,9 @@ def unused(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
             yield Note(f"class {name!r} has no object")
 
 
-@check("class.duplicate", "error", "One class is taught as two, which exclude each other.")
+@check(
+    "class.duplicate", "error", "One class is taught as two, which exclude each other.", whole=True
+)
 def duplicate(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """A class that is declared twice under one name."""
     del limits
@@ -44,7 +51,7 @@ def duplicate(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
             yield Note(f"class {name!r} is declared {times} times")
 
 
-@check("class.nameless", "warning", "Nobody can tell what the model has found.")
+@check("class.nameless", "warning", "Nobody can tell what the model has found.", whole=True)
 def nameless(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """A class without a name."""
     del limits
@@ -55,7 +62,12 @@ def nameless(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
             )
 
 
-@check("class.case-variant", "warning", "One class is taught as two. Conversion merges them.")
+@check(
+    "class.case-variant",
+    "warning",
+    "One class is taught as two. Conversion merges them.",
+    whole=True,
+)
 def case_variant(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """Class names that differ in case or spaces only."""
     del limits
@@ -69,6 +81,7 @@ def case_variant(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     "warning",
     "If they mean the same, one class is taught as two, which exclude each other.",
     "typo",
+    whole=True,
 )
 def similar(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """Class names that may be one: a plural, other separators, or a slip of the finger."""
@@ -90,6 +103,7 @@ def similar(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     "warning",
     "Too few to learn the class from, and to measure it by.",
     "few",
+    whole=True,
 )
 def few(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """A class with very few objects."""
@@ -103,6 +117,7 @@ def few(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     "warning",
     "The model learns to prefer the frequent classes and to miss the rare ones.",
     "imbalance",
+    whole=True,
 )
 def imbalance(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """Classes of which one has very many times the objects of another."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Sequence
 
 from detect_tl.core.dataset import Sample
@@ -26,6 +26,7 @@ _SAME = {
     "warning",
     "It counts more than the others, in training and in the scores.",
     need=Need.CONTENTS,
+    whole=True,
 )
 def duplicate(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """The same image, byte for byte, more than once in one split."""
@@ -40,6 +41,7 @@ def duplicate(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     "error",
     "The model is tested on what it was trained on; scores are too good.",
     need=Need.CONTENTS,
+    whole=True,
 )
 def leak(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """The same image, byte for byte, in several splits."""
@@ -55,6 +57,7 @@ def leak(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     "They teach little more than one of them; keep them in one split.",
     "alike",
     need=Need.CONTENTS | Need.PIXELS,
+    whole=True,
 )
 def near_duplicate(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """Images of one split that look alike: copies, augmented copies, frames of one video."""
@@ -69,6 +72,7 @@ def near_duplicate(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     "The model is tested on nearly what it was trained on; scores may be too good.",
     "alike",
     need=Need.CONTENTS | Need.PIXELS,
+    whole=True,
 )
 def near_leak(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """Images of several splits that look alike."""
@@ -81,6 +85,7 @@ def near_leak(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     "split.same-original",
     "warning",
     "The model is tested on pictures that it was trained on in another shape; scores are too good.",
+    whole=True,
 )
 def same_original(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """Images of several splits that Roboflow made of one original, by turning, cutting, tinting."""
@@ -97,10 +102,13 @@ def same_original(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     "warning",
     "Testing on that folder would test on what the model was trained on.",
     need=Need.CONTENTS,
+    whole=True,
 )
 def unlisted_leak(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """An image in the folder of a split, without annotation, that another split holds too."""
     del limits
+    if not snapshot.strays:
+        return
     listed: dict[Hashable, Sample] = {}
     for sample, content in zip(snapshot.samples, snapshot.contents, strict=True):
         listed.setdefault(content, sample)
@@ -126,18 +134,24 @@ def repeated(samples: Sequence[Sample], contents: Sequence[Hashable]) -> Iterato
 
 def _alike_groups(snapshot: Snapshot, limits: Limits) -> Iterator[list[Sample]]:
     """Groups of images that look alike and are not all equal."""
-    equal = dict(zip((s.image for s in snapshot.samples), snapshot.contents, strict=True))
-    for group in _groups(snapshot.samples, snapshot.looks(limits.alike)):
-        if len({equal[sample.image] for sample in group}) > 1:
-            yield group
+    for places in _places(snapshot.looks(limits.alike)):
+        if len({snapshot.contents[place] for place in places}) > 1:
+            yield [snapshot.samples[place] for place in places]
 
 
 def _groups(samples: Sequence[Sample], keys: Sequence[Hashable]) -> Iterator[list[Sample]]:
     """Samples that share a key, in the order of the first of each."""
-    groups: dict[Hashable, list[Sample]] = defaultdict(list)
-    for sample, key in zip(samples, keys, strict=True):
-        groups[key].append(sample)
-    return (group for group in groups.values() if len(group) > 1)
+    return ([samples[place] for place in places] for places in _places(keys))
+
+
+def _places(keys: Sequence[Hashable]) -> Iterator[list[int]]:
+    """Places that share a key, in the order of the first of each."""
+    counts = Counter(keys)
+    groups: dict[Hashable, list[int]] = defaultdict(list)
+    for place, key in enumerate(keys):
+        if counts[key] > 1:
+            groups[key].append(place)
+    return iter(groups.values())
 
 
 def _split(sample: Sample) -> str:

@@ -137,7 +137,9 @@ def wrong_size(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
 )
 def too_small(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """An image that training leaves out because it is too small."""
-    for place in np.flatnonzero(snapshot.sizes.min(axis=1, initial=np.inf) < limits.least_image):
+    for place in np.flatnonzero(
+        snapshot.sizes.min(axis=1, initial=np.inf) < limits.least_image
+    ).tolist():
         w, h = snapshot.samples[place].size
         yield _note(f"{w}x{h} pixels", snapshot.samples[place])
 
@@ -151,7 +153,9 @@ def too_small(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
 def aspect(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """An image that is very long or very tall."""
     sides = np.sort(snapshot.sizes, axis=1)
-    for place in np.flatnonzero((sides[:, 1] > limits.aspect * sides[:, 0]) & (sides[:, 0] > 0)):
+    for place in np.flatnonzero(
+        (sides[:, 1] > limits.aspect * sides[:, 0]) & (sides[:, 0] > 0)
+    ).tolist():
         w, h = snapshot.samples[place].size
         yield _note(f"{w}x{h} pixels, {max(w, h) / min(w, h):.1f} to 1", snapshot.samples[place])
 
@@ -166,7 +170,7 @@ def aspect(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
 def reduced(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """An image far larger than the input of the model."""
     most = limits.reduction * limits.imgsz
-    for place in np.flatnonzero(snapshot.sizes.max(axis=1, initial=0) > most):
+    for place in np.flatnonzero(snapshot.sizes.max(axis=1, initial=0) > most).tolist():
         w, h = snapshot.samples[place].size
         factor = max(w, h) / limits.imgsz
         yield _note(f"{w}x{h} pixels become {factor:.0f} times smaller", snapshot.samples[place])
@@ -177,6 +181,7 @@ def reduced(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     "info",
     "One kind of object is met at very different scales, unless all images are alike zoomed.",
     "size_spread",
+    whole=True,
 )
 def sizes_vary(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """Images of very different sizes in one data set."""
@@ -194,6 +199,7 @@ def sizes_vary(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     "info",
     "A model learns the colours of the other images, and misses objects on the grey ones.",
     need=Need.FILES,
+    whole=True,
 )
 def grey(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """Grey images among coloured ones."""

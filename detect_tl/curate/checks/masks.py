@@ -99,7 +99,7 @@ def out_of_bounds(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     rows, around = snapshot.rings.boxes_of_objects()
     sizes = snapshot.sizes[snapshot.owner[rows]]
     beyond = np.maximum((-around[:, :2]).max(axis=1), (around[:, 2:] - sizes).max(axis=1))
-    for place in np.flatnonzero(beyond > limits.border):
+    for place in sorted(np.flatnonzero(beyond > limits.border), key=rows.__getitem__):
         row = int(rows[place])
         w, h = snapshot.sample_of(row).size
         yield note_at(

@@ -41,7 +41,7 @@ def check_dataset(
     """
     progress = progress or Silent()
     checks = selection.checks(decode=decode)
-    snapshot = _look_up(dataset, checks, reading, progress, decode=decode)
+    snapshot = look_up(dataset, checks, reading, progress, decode=decode)
     report = Report()
     for each in track(progress, checks, "Checking"):
         report.extend(run_check(each, snapshot, limits or Limits()))
@@ -57,7 +57,12 @@ def run_check(each: Check, snapshot: Snapshot, limits: Limits) -> Iterator[Findi
         yield Finding(CRASHED.id, CRASHED.severity, text)
 
 
-def _look_up(
+def needed(checks: Sequence[Check]) -> Need:
+    """What has to be known before any of these can run."""
+    return reduce(or_, (each.need for each in checks), Need.NOTHING)
+
+
+def look_up(
     dataset: Dataset,
     checks: Sequence[Check],
     reading: ReadResult | None,
@@ -66,39 +71,39 @@ def _look_up(
     decode: bool,
 ) -> Snapshot:
     """The data set with what these checks need to know of its images."""
-    need = reduce(or_, (each.need for each in checks), Need.NOTHING)
+    need = needed(checks)
     images = [sample.image for sample in dataset.samples]
     look = Need.FILES | Need.PIXELS
     facts = facts_of(dataset.samples, progress, decode=decode) if need & look else []
     contents: Sequence[Hashable] = ()
     strays: Sequence[Stray] = ()
     if Need.CONTENTS in need:
-        unlisted = _unlisted(images, reading) if reading else []
-        found = _contents(dataset, [image for image, _ in unlisted], progress)
+        unlisted = unlisted_images(dataset, reading) if reading else []
+        found = contents_of(dataset, [image for image, _ in unlisted], progress)
         contents, others = found[: len(images)], found[len(images) :]
         strays = [Stray(*one, content) for one, content in zip(unlisted, others, strict=True)]
-    return snapshot_of(dataset, facts, contents, _turned(reading), strays)
+    return snapshot_of(dataset, facts, contents, turned_images(reading), strays)
 
 
-def _turned(reading: ReadResult | None) -> frozenset[Path]:
+def turned_images(reading: ReadResult | None) -> frozenset[Path]:
     """Images whose objects were turned with their EXIF orientation."""
     findings = reading.report.findings if reading else ()
     return frozenset(f.image for f in findings if f.code == "image.exif-rotated" and f.image)
 
 
-def _unlisted(images: Sequence[Path], reading: ReadResult) -> list[tuple[Path, str]]:
+def unlisted_images(dataset: Dataset, reading: ReadResult) -> list[tuple[Path, str]]:
     """Images that lie in the folder of a split and are no part of the data set."""
-    listed = set(images)
     found: list[tuple[Path, str]] = []
     for path in find_images(reading.root):
         folders = path.relative_to(reading.root).parts[:-1]
         split = next(filter(None, map(split_name, folders)), None)
-        if split is not None and path not in listed:
+        if split is not None:
             found.append((path, split))
-    return found
+    listed = {sample.image for sample in dataset.samples} if found else set()
+    return [one for one in found if one[0] not in listed]
 
 
-def _contents(dataset: Dataset, others: Sequence[Path], progress: Progress) -> list[Hashable]:
+def contents_of(dataset: Dataset, others: Sequence[Path], progress: Progress) -> list[Hashable]:
     """A value per image, then per other file, equal for equal files.
 
     A file that is missing equals no other.

@@ -54,7 +54,7 @@ class Snapshot:
     _looks: dict[int, Sequence[Hashable]] = field(default_factory=dict, init=False, repr=False)
 
     @property
-    def samples(self) -> tuple[Sample, ...]:
+    def samples(self) -> Sequence[Sample]:
         return self.dataset.samples
 
     @cached_property

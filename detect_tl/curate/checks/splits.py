@@ -13,7 +13,7 @@ from detect_tl.curate.checks.limits import Limits
 from detect_tl.curate.checks.snapshot import Index, Snapshot
 
 
-@check("split.unassigned", "info", "Conversion puts it into train.")
+@check("split.unassigned", "info", "Conversion puts it into train.", whole=True)
 def unassigned(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """Images that no split claims, though others are in splits."""
     del limits
@@ -27,6 +27,7 @@ def unassigned(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     "split.class-not-trained",
     "warning",
     "The model never learns it; every such object in evaluation is a miss.",
+    whole=True,
 )
 def class_not_trained(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """A class with objects in val or test and none in train."""
@@ -45,6 +46,7 @@ def class_not_trained(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     "split.class-not-measured",
     "info",
     "No number says how well the model finds it.",
+    whole=True,
 )
 def class_not_measured(snapshot: Snapshot, limits: Limits) -> Iterator[Note]:
     """A class with objects in train and none in val, or none in test."""

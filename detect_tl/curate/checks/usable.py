@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from detect_tl.core.dataset import Dataset, Sample
 from detect_tl.core.errors import DataError
 from detect_tl.core.findings import Finding, Report, Severity
-from detect_tl.core.image_header import read_header
 from detect_tl.core.progress import Progress, track
 from detect_tl.core.words import counted
 from detect_tl.curate.rules import LEAST_SIDE
+from detect_tl.formats.headers import HeadersAhead
 
 
 def drop_unusable(dataset: Dataset, report: Report, progress: Progress) -> Dataset:
@@ -19,8 +19,9 @@ def drop_unusable(dataset: Dataset, report: Report, progress: Progress) -> Datas
     Only both ends of a file are read.
     """
     samples = []
+    ahead = HeadersAhead([s.image for s in dataset.samples if s.header is None])
     for sample in track(progress, dataset.samples, "Looking at images"):
-        found = list(_look(sample))
+        found = list(_look(sample, ahead))
         if any(finding.severity == "error" for finding in found):
             report.lost["images"] += 1
             if len(sample.instances):
@@ -31,14 +32,14 @@ def drop_unusable(dataset: Dataset, report: Report, progress: Progress) -> Datas
     return Dataset(dataset.categories, tuple(samples))
 
 
-def _look(sample: Sample) -> Iterator[Finding]:
-    if sample.header is None and not sample.image.exists():
-        yield _finding("image.missing", "error", "the image is missing", sample)
-        return
+def _look(sample: Sample, ahead: HeadersAhead) -> Iterator[Finding]:
     try:
-        header = sample.header or read_header(sample.image)
+        header = sample.header or ahead.header(sample.image)
     except DataError as error:
-        yield _finding("image.unreadable", "error", error.message, sample)
+        if sample.image.exists():
+            yield _finding("image.unreadable", "error", error.message, sample)
+        else:
+            yield _finding("image.missing", "error", "the image is missing", sample)
         return
     if not header.complete:
         yield _finding("image.truncated", "error", "the image is cut off", sample)

@@ -1,0 +1,1 @@
+"""WebDataset: shards of a data set as tar files, pictures and annotations side by side."""
