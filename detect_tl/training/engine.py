@@ -41,6 +41,7 @@ from detect_tl.training.precision import cpu_has_bfloat16, try_bfloat16, use_all
 from detect_tl.training.rates import make_optimizer
 from detect_tl.training.saving import checkpoint, restore, state, write_bytes, write_row
 from detect_tl.training.staging import Settings, Staging
+from detect_tl.training.team import Team
 from detect_tl.transfer.freeze import frozen_layers
 from detect_tl.transfer.kin import read_kin
 from detect_tl.transfer.plan import TransferPlan, plan_scratch, plan_transfer
@@ -67,6 +68,8 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
     whether the best checkpoint is validated once more at the end, as Ultralytics does. listeners:
     are told the numbers of every epoch. teachers: models that it learns from, beside the labels.
     kept: number of classes that it is to go on knowing; BatchNorm then stays as it was transferred.
+    team: a setting; those it trains with, of which each has a trainer like this one. To Ultralytics
+    every one of them is alone; `batch` is that of all together.
     """
 
     def __init__(
@@ -77,10 +80,11 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
     ) -> None:
         settings = dict(overrides or {})
         self.own = Settings.taken_from(settings)
+        self.team: Team = settings.pop("team", None) or Team()
         self.mixed_precision = bool(settings.get("amp", True))
         super().__init__(cfg, settings, _callbacks)
         if self.device.type == "cpu":
-            use_all_cores()
+            use_all_cores(self.team.threads)
         self.plan: TransferPlan | None = None
         self.resume_state: dict[str, Any] | None = None
         self.augment: Augment | None = None
@@ -159,24 +163,29 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         self._extend_loss()
         if self.resume_state is not None:
             restore(self, self.resume_state)
-        elif self.device.type == "cpu" and self.mixed_precision and cpu_has_bfloat16():
-            trial = try_bfloat16(unwrap_model(self.model))
-            self.mixed_precision = trial.passed
-            self.say(str(trial))
+        elif self.device.type == "cpu" and self.mixed_precision:
+            self.mixed_precision = all(self.team.all(self._try_bfloat16()))
         self.forward = Forward(unwrap_model(self.model), self.device, mixed=self.mixed_precision)
         self.staging = Staging(self, self.own, (self.resume_state or {}).get("views", {}))
         if self.device.type == "cpu" or any(planned.stage.cached for planned in self.stages):
             self.forward.install()
 
+    def _try_bfloat16(self) -> bool:
+        if not cpu_has_bfloat16():
+            return self.team.alone  # elsewhere it would be used, and members must not differ
+        trial = try_bfloat16(unwrap_model(self.model))
+        self.say(str(trial))
+        return trial.passed
+
     def _extend_loss(self) -> None:
         """Let the loss leave out what labels leave open, and learn from teachers."""
         if self.teachers:
-            self.lessons = Lessons(self.teachers, _names(self.data["names"]))
-        if self.coverages or self.lessons:
+            self.lessons = Lessons(self.teachers, _names(self.data["names"]), self.team)
+        if self.coverages or self.lessons or not self.team.alone:
             model = unwrap_model(self.model)
             plain = model.init_criterion
             # in the instance, so that no copy of the model knows of it
-            model.init_criterion = lambda: extend(plain(), self.coverages, self.lessons)
+            model.init_criterion = lambda: extend(plain(), self.coverages, self.lessons, self.team)
 
     def _model_train(self) -> None:
         """Let layers train; those that keep old classes go by the statistics that they have."""
@@ -198,7 +207,8 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
 
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
         """Build the data set; mosaic chooses from all of it, whatever was read before."""
-        dataset = super().build_dataset(img_path, mode, batch)
+        with self.team.in_turn():  # the first one leaves what it found for the others
+            dataset = super().build_dataset(img_path, mode, batch)
         if mode == "train":
             self.coverages = self._coverage("train")
             # what turns pictures needs a square
@@ -206,6 +216,13 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
                 self.canvas = canvas_of(dataset, int(max(unwrap_model(self.model).stride)))
             self.prepare_transforms(dataset)
         return dataset
+
+    def get_dataloader(self, *args: Any, **settings: Any) -> Any:
+        """Ultralytics' loader; in a team, of a share of every training batch."""
+        loader = super().get_dataloader(*args, **settings)
+        if settings.get("mode") == "train":
+            self.team.divide(loader)
+        return loader
 
     def prepare_transforms(self, dataset: Any) -> None:
         """Put what is ours into the transforms that Ultralytics has built for training."""
@@ -237,10 +254,13 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
             self.train_time_start -= self.resume_state["seconds"]
         else:
             self._imprint()
+            for model in (unwrap_model(self.model), self.ema.ema):
+                self.team.same(model.state_dict())
             if self.own.measure_start:
                 self.start_metrics = self._measure()
-            self._save_state(epoch=-1)
-            write_bytes(self.last, checkpoint(self))
+            if self.team.leads:
+                self._save_state(epoch=-1)
+                write_bytes(self.last, checkpoint(self))
 
     def _measure(self) -> dict[str, float]:
         """Validate before the first step. It is no epoch, so it cannot be the best one."""
@@ -275,7 +295,7 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
 
     def _begin_epoch(self) -> None:
         self.train_loader = self.staging.begin_epoch(self.epoch)
-        seed_epoch(self.staging.live, self.args.seed, self.epoch)
+        seed_epoch(self.staging.live, self.args.seed, self.epoch, self.team.rank)
 
     def _begin_batch(self) -> None:
         self.staging.begin_batch(self.epoch)
@@ -312,8 +332,21 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         copied = self.plan.of("copied") if self.plan is not None else []
         return transferred(unwrap_model(self.model), {tensor.name for tensor in copied})
 
+    def optimizer_step(self) -> None:
+        """Make a step with the gradients of all."""
+        self.team.join(unwrap_model(self.model))
+        super().optimizer_step()
+
     def validate(self) -> Any:
-        """Validate the average; its frozen layers answer once, and layers in mixed precision."""
+        """Validate the average; its frozen layers answer once, and layers in mixed precision.
+
+        The leader does it, and tells the others.
+        """
+        found = self._validate() if self.team.leads else None
+        found, self.best_fitness = self.team.as_leader((found, self.best_fitness))
+        return found
+
+    def _validate(self) -> Any:
         average = self.ema.ema
         kept = self.staging.validated
         with self.forward.lent_to(average, kept, lambda: self.validator.batch_i):
@@ -322,8 +355,12 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
     def save_metrics(self, metrics: dict[str, Any]) -> None:
         """Add an epoch to the metrics; before the first one, what was measured at the start.
 
-        One rate, that of the head, stands in the place of one for each group of parameters.
+        One rate, that of the head, stands in the place of one for each group of parameters. Losses
+        of training are those of all shares.
         """
+        metrics = metrics | self.team.mean({k: v for k, v in metrics.items() if "train/" in k})
+        if not self.team.leads:
+            return
         if self.stages:
             head = self.optimizer.param_groups[0]["lr"]
             metrics = {k: v for k, v in metrics.items() if not k.startswith("lr/")} | {"lr": head}
@@ -346,6 +383,8 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         Each file appears whole; `resume.pt` comes last, so it never names an epoch whose
         checkpoint is missing.
         """
+        if not self.team.leads:
+            return True
         written = checkpoint(self)
         write_bytes(self.last, written)
         if self.best_fitness == self.fitness:
