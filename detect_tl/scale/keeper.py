@@ -7,7 +7,6 @@ storage, and whatever is lost with a machine, the folder can be gone on with.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -25,7 +24,10 @@ Event: TypeAlias = tuple[str, tuple[Any, ...]]
 
 
 class Keeper:
-    """Keeps one run folder, what is said on the way, and the first error; lends the data set."""
+    """Keeps one run folder, what is said on the way, and the first error; lends the data set.
+
+    It does one thing after the other, in the order in which a process asks for it.
+    """
 
     def __init__(self, run: Path, dataset: Path) -> None:
         self._run = run
@@ -34,7 +36,6 @@ class Keeper:
         self._attempt = 0
         self._failure: DetectTLError | None = None
         self._events: list[Event] = []
-        self._news = threading.Condition()
 
     # -- the run folder ------------------------------------------------------------------------
 
@@ -68,18 +69,13 @@ class Keeper:
     # -- what is said --------------------------------------------------------------------------
 
     def tell(self, attempt: int, kind: str, *values: Any) -> None:
-        with self._news:
-            if attempt == self._attempt:
-                self._events.append((kind, values))
-                self._news.notify()
+        if attempt == self._attempt:
+            self._events.append((kind, values))
 
-    def told(self, seconds: float) -> list[Event]:
-        """What was said since the last call; waits so long for something."""
-        with self._news:
-            if not self._events:
-                self._news.wait(seconds)
-            said, self._events = self._events, []
-            return said
+    def told(self) -> list[Event]:
+        """What was said since the last call."""
+        said, self._events = self._events, []
+        return said
 
     def fail(self, error: DetectTLError) -> None:
         """Remember the first error that no repetition would mend."""

@@ -155,7 +155,7 @@ def _keeper(run: RunFolder) -> Iterator[Any]:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    actor = ray.remote(Keeper).options(num_cpus=0, scheduling_strategy=here, max_concurrency=8)
+    actor = ray.remote(Keeper).options(num_cpus=0, scheduling_strategy=here)
     keeper = actor.remote(run.path.resolve(), run.dataset().resolve())
     try:
         yield keeper
@@ -179,9 +179,8 @@ def _attempt(
     fitting.start()
     with Shown(progress) as shown:
         while fitting.is_alive():
-            shown.show(ray.get(keeper.told.remote(_POLL)))
-        fitting.join()
-        shown.show(ray.get(keeper.told.remote(0)))
+            fitting.join(_POLL)
+            shown.show(ray.get(keeper.told.remote()))
     return fitting.reason
 
 
