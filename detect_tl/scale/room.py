@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from detect_tl.core.errors import MachineError, UsageError
 from detect_tl.core.words import counted
+
+_ANSWERS_WITHIN = 30.0  # seconds, in which a node can start a process also when it is busy
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +37,39 @@ def nodes_of_cluster() -> list[Node]:
     """The living nodes."""
     import ray
 
-    totals = [node.get("Resources", {}) for node in ray.nodes() if node["Alive"]]
-    return [Node(int(total.get("CPU", 0)), int(total.get("GPU", 0))) for total in totals]
+    return [_node(found) for found in ray.nodes() if found["Alive"]]
+
+
+def nodes_that_answer() -> list[Node]:
+    """Those that take up work now: Ray needs a while to see that a machine is gone."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    answers = {}
+    for found in (found for found in ray.nodes() if found["Alive"]):
+        there = NodeAffinitySchedulingStrategy(found["NodeID"], soft=False)
+        task = ray.remote(_is_there).options(num_cpus=0, max_retries=0, scheduling_strategy=there)
+        answers[task.remote()] = found
+    done, _ = ray.wait(list(answers), num_returns=len(answers), timeout=_ANSWERS_WITHIN)
+    return [_node(answers[task]) for task in done if _worked(task)]
+
+
+def _is_there() -> bool:
+    return True
+
+
+def _worked(task: Any) -> bool:
+    import ray
+
+    try:
+        return bool(ray.get(task))
+    except ray.exceptions.RayError:
+        return False
+
+
+def _node(found: Mapping[str, Any]) -> Node:
+    total = found.get("Resources", {})
+    return Node(int(total.get("CPU", 0)), int(total.get("GPU", 0)))
 
 
 def room_for(nodes: Sequence[Node], processes: int | None, device: str) -> Room:
@@ -47,7 +81,7 @@ def room_for(nodes: Sequence[Node], processes: int | None, device: str) -> Room:
     gpus = sum(node.gpus for node in nodes)
     gpu = _on_gpus(device, gpus, processes)
     if processes is None:
-        processes = gpus if gpu else sum(node.cpus > 0 for node in nodes)
+        processes = max(gpus if gpu else sum(node.cpus > 0 for node in nodes), 1)
     most = room_within(nodes, gpu=gpu)
     if most < processes:
         kind = "with a GPU each" if gpu else "with a core each"

@@ -19,10 +19,15 @@ from detect_tl.api.training import Data, TrainResult, as_trained, finish
 from detect_tl.core.errors import DetectTLError, MachineError, UsageError
 from detect_tl.core.files import write_json
 from detect_tl.core.progress import Progress, Silent
-from detect_tl.core.words import counted
 from detect_tl.scale.cluster import Cluster, connected
 from detect_tl.scale.keeper import Keeper, Shown, content
-from detect_tl.scale.room import Room, nodes_of_cluster, room_for, room_within
+from detect_tl.scale.room import (
+    Room,
+    nodes_of_cluster,
+    nodes_that_answer,
+    room_for,
+    room_within,
+)
 
 if TYPE_CHECKING:
     from detect_tl.training.config import TrainConfig
@@ -119,25 +124,24 @@ def _carry_out(task: _Task, progress: Progress) -> None:
             before, done = done, _epochs_of(task.run)
             lost = 1 if done > before else lost + 1
             if lost > _MOST_LOSSES:
-                raise MachineError(
-                    f"processes were lost {lost} times in a row: {reason}",
-                    hint=f"Go on with `detect-tl resume {task.run.path}`.",
-                )
+                raise _given_up(task.run, f"failed {lost} times in a row: {reason}")
             room = _room_left(task)
             progress.say(f"{reason}; {room} go on after epoch {done}")
 
 
+def _given_up(run: RunFolder, why: str) -> MachineError:
+    hint = f"Go on with `detect-tl resume {run.path}`, on this machine."
+    return MachineError(f"the training {why}", hint=hint)
+
+
 def _room_left(task: _Task) -> Room:
     """As many processes as can still share a batch, and no more than there were."""
-    nodes = nodes_of_cluster()
+    nodes = nodes_that_answer()
     most = min(task.room.processes, room_within(nodes, gpu=task.room.gpu))
     batch = task.config.batch or 1
     fitting = [n for n in range(1, most + 1) if batch % n == 0]
     if not fitting:
-        raise MachineError(
-            "the cluster has no room left to train",
-            hint=f"Go on with `detect-tl resume {task.run.path}`.",
-        )
+        raise _given_up(task.run, "has no node left that it could go on on")
     return room_for(nodes, fitting[-1], "cuda" if task.room.gpu else "cpu")
 
 
@@ -228,9 +232,18 @@ def _trainer(order: Any, room: Room, folder: str) -> Any:
 
 
 def _why(error: BaseException) -> str:
-    """The first line that says something, of errors that hold others."""
-    failures = getattr(error, "worker_failures", None) or {}
-    inner = next(iter(failures.values()), error)
-    lines = [line.strip() for line in str(inner).splitlines() if line.strip()]
-    what = lines[0] if lines else type(inner).__name__
-    return f"{counted(len(failures), 'process', 'processes')} lost ({what})" if failures else what
+    """What happened, in a line. Of a process that is lost the others say that they miss it."""
+    from ray.exceptions import ActorDiedError, ActorUnavailableError
+
+    failures = getattr(error, "worker_failures", {})
+    for rank, failure in failures.items():
+        if isinstance(failure, ActorDiedError | ActorUnavailableError):
+            return f"process {rank} was lost"
+    for rank, failure in failures.items():
+        return f"process {rank} stopped ({_first(failure)})"
+    return _first(getattr(error, "controller_failure", error))
+
+
+def _first(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].strip() if lines else type(error).__name__

@@ -254,8 +254,6 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
             self.train_time_start -= self.resume_state["seconds"]
         else:
             self._imprint()
-            for model in (unwrap_model(self.model), self.ema.ema):
-                self.team.same(model.state_dict())
             if self.own.measure_start:
                 self.start_metrics = self._measure()
             if self.team.leads:
@@ -294,6 +292,9 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         write_json(self.save_dir / "transfer.json", self.plan.as_json())
 
     def _begin_epoch(self) -> None:
+        # processors of another kind may round a step in another way
+        for model in (unwrap_model(self.model), self.ema.ema):
+            self.team.same(model.state_dict())
         self.train_loader = self.staging.begin_epoch(self.epoch)
         seed_epoch(self.staging.live, self.args.seed, self.epoch, self.team.rank)
 
