@@ -12,6 +12,8 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import yaml
+
 from detect_tl.core.errors import DetectTLError
 from detect_tl.core.files import atomic_path
 from detect_tl.core.progress import Progress, Step
@@ -88,15 +90,23 @@ class Keeper:
 class Mirror:
     """Sends what has changed in the folder of the leading process."""
 
-    def __init__(self, folder: Path, keeper: Any, attempt: int) -> None:
-        """folder: as it is now, the keeper knows it."""
+    def __init__(
+        self, folder: Path, keeper: Any, attempt: int, places: Mapping[str, str] | None = None
+    ) -> None:
+        """folder: as it is now, the keeper knows it. places: settings of Ultralytics that name
+        files and folders, as they are on the machine of the driver."""
         self._folder = folder
         self._keeper = keeper
         self._attempt = attempt
+        self._places = places or {}
         self._known = self._state()
 
     def attach(self, trainer: Any) -> None:
         """Send the beginning, and every epoch."""
+        trainer.places = self._places
+        settings = self._folder / "args.yaml"  # Ultralytics has just written it
+        values = {**yaml.safe_load(settings.read_text("utf-8")), **self._places}
+        settings.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), "utf-8")
         trainer.add_callback("on_train_start", lambda _: self.send())
         trainer.add_callback("on_model_save", lambda _: self.send())
 

@@ -30,13 +30,15 @@ class Order:
     """What all members of an attempt are given.
 
     folder: reference to the run folder, by names of files. inputs: the same of files that the
-    configuration names, by its fields. cores: of each. version: of detect-tl where it is driven.
+    configuration names, by its fields. places: see `Mirror`. cores: of each. version: of detect-tl
+    where it is driven.
     """
 
     keeper: Any
     attempt: int
     folder: Any
     inputs: Any
+    places: Mapping[str, str]
     cores: int
     gpu: bool
     version: str = __version__
@@ -94,7 +96,7 @@ def _train(order: Order, scratch: Path) -> None:
     if not team.leads:
         carry_on(run, config, Silent(), team)
         return
-    mirror = Mirror(run.path, order.keeper, order.attempt)
+    mirror = Mirror(run.path, order.keeper, order.attempt, order.places)
     carry_on(run, config, Distant(order.keeper, order.attempt), team, [mirror])
     mirror.send()
 

@@ -84,6 +84,16 @@ class _Task:
     room: Room
     inputs: dict[str, tuple[str, bytes]]
 
+    def places(self) -> dict[str, str]:
+        """What Ultralytics' settings would name, if it trained here."""
+        run = self.run.path.resolve()
+        return {
+            "data": str((self.run.dataset() / "data.yaml").resolve()),
+            "model": str(self.config.weights),
+            "save_dir": str(run),
+            "name": run.name,
+        }
+
 
 def _refuse_from_outside(cluster: Cluster) -> None:
     if cluster.through_client:
@@ -115,7 +125,7 @@ def _carry_out(task: _Task, progress: Progress) -> None:
         while True:
             attempt += 1
             write_json(task.run.path / "cluster.json", asdict(room))
-            reason = _attempt(task.run, room, keeper, (attempt, inputs), progress)
+            reason = _attempt(task, room, keeper, (attempt, inputs), progress)
             if reason is None:
                 return
             error: DetectTLError | None = ray.get(keeper.failure.remote())
@@ -168,7 +178,7 @@ def _keeper(run: RunFolder) -> Iterator[Any]:
 
 
 def _attempt(
-    run: RunFolder, room: Room, keeper: Any, given: tuple[int, Any], progress: Progress
+    task: _Task, room: Room, keeper: Any, given: tuple[int, Any], progress: Progress
 ) -> str | None:
     """Train until the run has ended, or processes were lost: why they were."""
     import ray
@@ -177,8 +187,15 @@ def _attempt(
 
     attempt, inputs = given
     ray.get(keeper.begin.remote(attempt))
-    folder = ray.put(content(run.path))
-    order = Order(keeper, attempt, folder, inputs, room.cores, room.gpu)
+    order = Order(
+        keeper,
+        attempt,
+        folder=ray.put(content(task.run.path)),
+        inputs=inputs,
+        places=task.places(),
+        cores=room.cores,
+        gpu=room.gpu,
+    )
     fitting = _Fitting(order, room)
     fitting.start()
     with Shown(progress) as shown:

@@ -68,6 +68,7 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
     whether the best checkpoint is validated once more at the end, as Ultralytics does. listeners:
     are told the numbers of every epoch. teachers: models that it learns from, beside the labels.
     kept: number of classes that it is to go on knowing; BatchNorm then stays as it was transferred.
+    places: what checkpoints say of files and folders, where it trains elsewhere than it is kept.
     team: a setting; those it trains with, of which each has a trainer like this one. To Ultralytics
     every one of them is alone; `batch` is that of all together.
     """
@@ -93,6 +94,7 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         self.teachers: Sequence[Teacher] = ()
         self.lessons: Lessons | None = None
         self.kept = 0
+        self.places: Mapping[str, str] = {}
         self.say: Callable[[str], None] = LOGGER.info
         self.strategy: Strategy | None = None
         self.stages: tuple[PlannedStage, ...] = ()

@@ -120,7 +120,7 @@ def test_two_processes_keep_features_of_their_shares_and_what_is_frozen_is_as_it
     assert all(torch.equal(before[name], after[name]) for name in frozen)
     assert epochs(result.run) == [1, 2]
     assert RunFolder(result.run).finished
-    assert result.evaluation.metrics.box.images == 6
+    assert result.evaluation.metrics.box.map50_95 is not None
 
 
 @pytest.mark.parametrize(
