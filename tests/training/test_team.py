@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import shutil
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,13 @@ import pytest
 import torch
 from torch import Tensor, distributed, multiprocessing
 
+from detect_tl.core.progress import Silent
+from detect_tl.models.checkpoint import load_checkpoint
+from detect_tl.training.config import TrainConfig
+from detect_tl.training.folder import RunFolder
 from detect_tl.training.lesson import Lessons
 from detect_tl.training.objective import extend
+from detect_tl.training.run import begin, carry_on
 from detect_tl.training.team import Shares, Team
 from tests.training.test_coverage import SIDE, model_of
 from tests.training.test_lesson import NAMES, sure, teacher_of
@@ -71,13 +78,38 @@ def statistics(team: Team) -> dict[str, Tensor]:
     return {**model.state_dict(), **gradients}
 
 
+class Seen:
+    """What a trainer holds when it has ended, and of which pictures it kept features."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, Any] = {}
+
+    def attach(self, trainer: Any) -> None:
+        trainer.add_callback("on_train_end", self._look)
+
+    def _look(self, trainer: Any) -> None:
+        self.found["weights"] = trainer.model.state_dict()
+        self.found["average"] = trainer.ema.ema.state_dict()
+        views = trainer.staging._features._views.values()
+        self.found["pictures"] = [[labels["im_file"] for labels in v.labels] for v in views]
+
+
+def whole_run(team: Team, place: Path) -> dict[str, Any]:
+    """Do a run that was begun in `place`, in a folder of this member's own."""
+    run = RunFolder(shutil.copytree(place / "run", place / f"run{team.rank}"))
+    seen = Seen()
+    carry_on(run, run.config().model_copy(update={"out": run.path}), Silent(), team, [seen])
+    return seen.found
+
+
 def member(rank: int, folder: str) -> None:
     torch.set_num_threads(1)
     place = Path(folder)
+    os.environ["XDG_CACHE_HOME"] = str(place / "cache")
     distributed.init_process_group(
         "gloo", init_method=f"file://{place / 'meeting'}", rank=rank, world_size=2
     )
-    team = Team(rank=rank, size=2)
+    team = Team(rank, 2, local_rank=rank, local_size=2, threads=1)
     found: dict[str, Any] = {
         f"{name} {task}": step(team, name, task, taught=taught) for name, task, taught in CASES
     }
@@ -85,14 +117,22 @@ def member(rank: int, folder: str) -> None:
     found["said"] = team.all(rank), team.as_leader(f"of {rank}"), team.mean({"x": rank})
     with team.in_turn():
         (place / f"{rank}").write_text(" ".join(sorted(p.name for p in place.glob("[01]"))))
+    found["run"] = whole_run(team, place)
     torch.save(found, place / f"{rank}.pt")
     distributed.destroy_process_group()
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("team")
+
+
+@pytest.fixture(scope="module")
+def two(folder: Path, shapes: Path, small_checkpoint: Path) -> list[dict[str, Any]]:
     """What two processes found, by rank."""
-    folder = tmp_path_factory.mktemp("team")
+    small = {"epochs": 3, "imgsz": 64, "batch": 4, "device": "cpu", "strategy": "freeze"}
+    values = {"data": shapes, "weights": str(small_checkpoint), "out": folder / "run", **small}
+    begin(TrainConfig.parse(values), Silent(), 2)
     multiprocessing.spawn(member, (str(folder),), nprocs=2)
     assert [(folder / name).read_text() for name in "01"] == ["", "0"]  # one after the other
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
@@ -128,6 +168,25 @@ def test_members_are_the_same_to_the_bit_and_what_is_frozen_is_as_it_was(
     for key in means:  # of equal shares the mean of the means is that of the whole
         assert not torch.equal(first[key], before[key])
         assert torch.allclose(first[key], alone[key], atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_run_of_two_ends_the_same_in_both_and_the_leader_alone_has_written_it(
+    two: list[dict[str, Any]], folder: Path, small_checkpoint: Path
+) -> None:
+    first, second = (each["run"] for each in two)
+    source = load_checkpoint(small_checkpoint).model.float().state_dict()
+    frozen = [key for key in source if int(key.split(".")[1]) < 11]
+    for kind in ("weights", "average"):
+        assert all(torch.equal(first[kind][key], second[kind][key]) for key in source)
+        assert all(torch.equal(first[kind][key], source[key]) for key in frozen)
+    for one, other in zip(first["pictures"], second["pictures"], strict=True):
+        assert len(one) == len(other) == 6
+        assert not set(one) & set(other)
+    assert len(first["pictures"]) == 3  # views
+    assert RunFolder(folder / "run0").finished
+    assert not RunFolder(folder / "run1").last.exists()
+    assert not RunFolder(folder / "run1").metrics.exists()
 
 
 @pytest.mark.slow
