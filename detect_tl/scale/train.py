@@ -202,17 +202,23 @@ def _attempt(
         while fitting.is_alive():
             fitting.join(_POLL)
             shown.show(ray.get(keeper.told.remote()))
+    if fitting.error is not None:
+        raise fitting.error
     return fitting.reason
 
 
 class _Fitting(threading.Thread):
-    """Waits for Ray Train, which in the main thread would take over Ctrl-C."""
+    """Waits for Ray Train, which in the main thread would take over Ctrl-C.
+
+    reason: why processes were lost. error: what else went wrong.
+    """
 
     def __init__(self, order: Any, room: Room) -> None:
         super().__init__(name="ray-train", daemon=True)
         self._order = order
         self._room = room
         self.reason: str | None = None
+        self.error: Exception | None = None
 
     def run(self) -> None:
         from ray.exceptions import RayError
@@ -223,6 +229,8 @@ class _Fitting(threading.Thread):
                 _trainer(self._order, self._room, folder).fit()
         except (TrainingFailedError, RayError) as error:
             self.reason = _why(error)
+        except Exception as error:  # noqa: BLE001  # raised again where it is waited for
+            self.error = error
 
 
 def _trainer(order: Any, room: Room, folder: str) -> Any:
