@@ -14,7 +14,6 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from detect_tl.core.errors import DetectTLError
 from detect_tl.core.files import atomic_path
 from detect_tl.core.progress import Progress, Step
 from detect_tl.scale.parcel import Manifest, Part, manifest_of, part_of
@@ -36,7 +35,7 @@ class Keeper:
         self._dataset = dataset
         self._manifest: Manifest | None = None
         self._attempt = 0
-        self._failure: DetectTLError | None = None
+        self._failure: Exception | None = None
         self._events: list[Event] = []
 
     # -- the run folder ------------------------------------------------------------------------
@@ -79,11 +78,11 @@ class Keeper:
         said, self._events = self._events, []
         return said
 
-    def fail(self, error: DetectTLError) -> None:
+    def fail(self, error: Exception) -> None:
         """Remember the first error that no repetition would mend."""
         self._failure = self._failure or error
 
-    def failure(self) -> DetectTLError | None:
+    def failure(self) -> Exception | None:
         return self._failure
 
 

@@ -12,9 +12,10 @@ from typing import Any
 
 import ray
 import ray.train
+from ray.exceptions import RayError
 
 from detect_tl import __version__
-from detect_tl.core.errors import DetectTLError, MachineError
+from detect_tl.core.errors import MachineError
 from detect_tl.core.files import read_json, write_json
 from detect_tl.core.progress import Silent
 from detect_tl.scale.keeper import Distant, Mirror, fill
@@ -22,6 +23,7 @@ from detect_tl.scale.parcel import is_here, unpack
 
 # By these Ultralytics would take itself for a part of its own kind of parallel training.
 _OF_TORCH = ("RANK", "LOCAL_RANK", "WORLD_SIZE")
+_OF_OTHERS = (RuntimeError, OSError, RayError)
 _MOST_LOADERS = 8
 
 
@@ -45,7 +47,10 @@ class Order:
 
 
 def work(settings: Mapping[str, Any]) -> None:
-    """Train until the run has ended; an error that would come again is told the keeper."""
+    """Train until the run has ended; an error that would come again is told the keeper.
+
+    Those of connections may be about another process, and then come as one of `_OF_OTHERS`.
+    """
     order: Order = settings["order"]
     for name in _OF_TORCH:
         os.environ.pop(name, None)
@@ -53,8 +58,9 @@ def work(settings: Mapping[str, Any]) -> None:
         _check_version(order)
         with TemporaryDirectory(prefix="detect-tl-") as scratch:
             _train(order, Path(scratch))
-    except DetectTLError as error:
-        ray.get(order.keeper.fail.remote(error))
+    except Exception as error:
+        if not isinstance(error, _OF_OTHERS):
+            ray.get(order.keeper.fail.remote(error))
         raise
 
 

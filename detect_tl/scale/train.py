@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detect_tl.api.training import Data, TrainResult, as_trained, finish
-from detect_tl.core.errors import DetectTLError, MachineError, UsageError
+from detect_tl.core.errors import MachineError, UsageError
 from detect_tl.core.files import write_json
 from detect_tl.core.progress import Progress, Silent
+from detect_tl.core.words import counted
 from detect_tl.scale.cluster import Cluster, connected
 from detect_tl.scale.keeper import Keeper, Shown, content
 from detect_tl.scale.room import (
@@ -128,13 +129,13 @@ def _carry_out(task: _Task, progress: Progress) -> None:
             reason = _attempt(task, room, keeper, (attempt, inputs), progress)
             if reason is None:
                 return
-            error: DetectTLError | None = ray.get(keeper.failure.remote())
+            error: Exception | None = ray.get(keeper.failure.remote())
             if error is not None:
                 raise error
             before, done = done, _epochs_of(task.run)
             lost = 1 if done > before else lost + 1
             if lost > _MOST_LOSSES:
-                raise _given_up(task.run, f"failed {lost} times in a row: {reason}")
+                raise _given_up(task.run, f"failed {counted(lost, 'time')} in a row: {reason}")
             room = _room_left(task)
             progress.say(f"{reason}; {room} go on after epoch {done}")
 
@@ -258,11 +259,12 @@ def _trainer(order: Any, room: Room, folder: str) -> Any:
 
 def _why(error: BaseException) -> str:
     """What happened, in a line. Of a process that is lost the others say that they miss it."""
-    from ray.exceptions import ActorDiedError, ActorUnavailableError
+    from ray.exceptions import RayActorError
 
     failures = getattr(error, "worker_failures", {})
     for rank, failure in failures.items():
-        if isinstance(failure, ActorDiedError | ActorUnavailableError):
+        # Ray Train wraps what it finds when it asks how a process is
+        if isinstance(getattr(failure, "health_check_failure", failure), RayActorError):
             return f"process {rank} was lost"
     for rank, failure in failures.items():
         return f"process {rank} stopped ({_first(failure)})"

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from detect_tl import api
 from detect_tl.cli.app import app
-from detect_tl.core.errors import MachineError, UsageError
+from detect_tl.core.errors import GateError, MachineError, UsageError
 from detect_tl.core.files import read_json
 from detect_tl.models.checkpoint import load_checkpoint, same_tensors
 from detect_tl.scale.cluster import Cluster
@@ -149,9 +149,11 @@ def test_an_error_in_a_process_arrives_as_it_is_and_is_not_tried_again(
     settings: dict[str, Any],
     tmp_path: Path,
 ) -> None:
-    from detect_tl.core.errors import GateError
-
-    settings |= {"optimizer": "SGD", "lr": 1e30, "freeze": "none"}
+    content = torch.load(settings["weights"], weights_only=False)
+    with torch.no_grad():
+        content["model"].float().model[9].cv1.conv.weight.fill_(3e38)  # the next sum is infinite
+    torch.save(content, tmp_path / "broken.pt")
+    settings |= {"weights": str(tmp_path / "broken.pt"), "freeze": "none"}
     with pytest.raises(GateError, match="no longer a number in epoch") as caught:
         train(workers=2, out=tmp_path / "run", **settings)
     assert caught.value.hint
