@@ -223,13 +223,18 @@ class _Fitting(threading.Thread):
 
     def run(self) -> None:
         from ray.exceptions import RayError
-        from ray.train import TrainingFailedError
+        from ray.train import ControllerError, TrainingFailedError
 
         try:
             with tempfile.TemporaryDirectory(prefix="detect-tl-ray-") as folder:
                 _trainer(self._order, self._room, folder).fit()
         except (TrainingFailedError, RayError) as error:
             self.reason = _why(error)
+            if isinstance(error, ControllerError) and self._order.attempt == 1:
+                self.error = MachineError(
+                    f"Ray does not start the processes: {self.reason}",
+                    hint="`ray status` says what takes the cores.",
+                )
         except Exception as error:  # noqa: BLE001  # raised again where it is waited for
             self.error = error
 
@@ -252,7 +257,9 @@ def _trainer(order: Any, room: Room, folder: str) -> Any:
         # What is lost is seen to here: Ray would wait for as many processes as there were.
         run_config=RunConfig(
             storage_path=folder,
-            failure_config=FailureConfig(max_failures=0, controller_failure_limit=0),
+            failure_config=FailureConfig(
+                max_failures=0, controller_failure_limit=0, max_preemption_failures=0
+            ),
         ),
     )
 
@@ -273,4 +280,4 @@ def _why(error: BaseException) -> str:
 
 def _first(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
-    return lines[0].strip() if lines else type(error).__name__
+    return lines[0].strip().partition(". ")[0] if lines else type(error).__name__
