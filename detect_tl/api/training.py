@@ -70,7 +70,7 @@ def train(data: Data, *, progress: Progress | None = None, **settings: Any) -> T
     from detect_tl.training.run import train as carry_out
 
     config = TrainConfig.parse({"data": data, **settings})
-    return _finish(carry_out(config, progress), config.device, progress or Silent())
+    return finish(carry_out(config, progress), config.device, progress or Silent())
 
 
 def train_plan(data: Data, *, progress: Progress | None = None, **settings: Any) -> TrainingPlan:
@@ -100,11 +100,11 @@ def resume(run: str | Path, *, progress: Progress | None = None) -> TrainResult:
             f"the run {folder.path} was adapted, and that has finished; there is nothing to resume"
         )
     only_measure = folder.finished and not (folder.path / REPORT).exists()
-    trained = _as_trained(folder) if only_measure else carry_out(folder.path, progress)
-    return _finish(trained, folder.config().device, progress or Silent())
+    trained = as_trained(folder) if only_measure else carry_out(folder.path, progress)
+    return finish(trained, folder.config().device, progress or Silent())
 
 
-def _as_trained(run: RunFolder) -> Trained:
+def as_trained(run: RunFolder) -> Trained:
     """The result of a training whose epochs are done."""
     from detect_tl.core.files import read_json
     from detect_tl.evaluation.plots import read_curves
@@ -122,7 +122,7 @@ def _as_trained(run: RunFolder) -> Trained:
     )
 
 
-def _finish(trained: Trained, device: str, progress: Progress) -> TrainResult:
+def finish(trained: Trained, device: str, progress: Progress) -> TrainResult:
     """Measure the best checkpoint, and write what people read of a run."""
     from detect_tl.core.files import write_json
 

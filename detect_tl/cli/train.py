@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Any, get_args
 
 import click
+from click.core import ParameterSource
 from pydantic.fields import FieldInfo
 
 from detect_tl import api
 from detect_tl.api.training import TrainResult
 from detect_tl.cli.declared import explained, put_options
 from detect_tl.cli.errors import resumable
-from detect_tl.cli.options import PATH, Command, verb
+from detect_tl.cli.options import PATH, Command, engine_options, verb
 from detect_tl.cli.output import Output, Piece, Table, pass_output
 from detect_tl.cli.params import COLUMNS, LAYERS, NEW_NAMES, SPLIT, CommaList
+from detect_tl.core.errors import UsageError
+from detect_tl.core.progress import Progress
 from detect_tl.core.words import counted
 from detect_tl.training.config import TrainConfig
 
@@ -28,12 +31,22 @@ from detect_tl.training.config import TrainConfig
     detect-tl train my-pictures --strategy gradual --plan
     detect-tl train my-pictures --config settings.yaml --lr 0.001
     detect-tl train cars people --map sedan=car --keep-classes all
+    detect-tl train my-pictures --engine ray --workers 2
     """,
 )
 @click.argument("data", type=PATH, nargs=-1, required=True)
 @click.option("--plan", is_flag=True, help="Only say what would train when, and why.")
+@engine_options
 @pass_output
-def command(console: Output, data: tuple[Path, ...], *, plan: bool, **settings: Any) -> None:
+def command(
+    console: Output,
+    data: tuple[Path, ...],
+    *,
+    plan: bool,
+    engine: str,
+    address: str | None,
+    **settings: Any,
+) -> None:
     """Train a detector from annotations.
 
     DATA is a folder of images with their annotations in any known format, an annotation file, or
@@ -49,8 +62,26 @@ def command(console: Output, data: tuple[Path, ...], *, plan: bool, **settings: 
         return
     run = Path(settings["out"])
     with resumable(run / "config.json", f"Go on with `detect-tl resume {run}`."):
-        result = api.train(data, progress=console.progress, **settings)
+        if engine == "ray":
+            result = _train_on_ray(data, console.progress, address, settings)
+        else:
+            result = api.train(data, progress=console.progress, **settings)
     console.show(result, describe)
+
+
+def _train_on_ray(
+    data: tuple[Path, ...], progress: Progress, address: str | None, settings: dict[str, Any]
+) -> TrainResult:
+    """`--workers` are then processes of the cluster, whose number it decides where nobody did."""
+    from detect_tl.scale.train import train
+
+    workers = settings.pop("workers")
+    source = click.get_current_context().get_parameter_source("workers")
+    if source is ParameterSource.DEFAULT:
+        workers = None
+    elif workers < 1:
+        raise UsageError("there must be a process to train", hint="Ask for --workers 1 or more.")
+    return train(data, workers=workers, address=address, progress=progress, **settings)
 
 
 def describe(result: TrainResult) -> Iterator[Piece]:

@@ -144,7 +144,12 @@ class TrainConfig(BaseModel):
     )
     seed: int = Field(0, ge=0, description="of all that is random")
     device: str = Field("", description="cpu, mps, or a CUDA number; empty: the best there is")
-    workers: int = Field(8, ge=0, description="loader processes; a CPU run needs none")
+    workers: int = Field(
+        8,
+        ge=0,
+        description="loader processes; a CPU run needs none; with --engine ray, processes of the"
+        " cluster that share every batch, by default one a GPU or else one a node",
+    )
     trust: bool = Field(False, description="load a checkpoint that asks for unknown classes")
     from_format: str | None = Field(None, description="annotation format; None: recognised")
     annotations: str | None = Field(

@@ -8,20 +8,23 @@ from typing import Any
 import numpy as np
 import torch
 
-_EPOCH_STRIDE = 1_000_003  # prime, so that neighbouring seeds and epochs do not share a stream
+# prime, so that neighbouring seeds, epochs and ranks do not share a stream
+_EPOCH_STRIDE, _RANK_STRIDE = 1_000_003, 15_485_863
 
 
-def seed_epoch(loader: Any, seed: int, epoch: int) -> None:
+def seed_epoch(loader: Any, seed: int, epoch: int, rank: int = 0) -> None:
     """Seed everything that draws random numbers in one epoch.
 
     loader: Ultralytics' endless loader. Its iterator is dropped, for the order of the images would
-    otherwise depend on how many epochs this process has run.
+    otherwise depend on how many epochs this process has run. rank: of this process in a team, whose
+    members draw their own, save for the order.
     """
-    value = (seed * _EPOCH_STRIDE + epoch) % 2**32
+    order = (seed * _EPOCH_STRIDE + epoch) % 2**32
+    value = (order + rank * _RANK_STRIDE) % 2**32
     random.seed(value)
     np.random.seed(value)  # Ultralytics' augmentations use the global generator
     torch.manual_seed(value)
-    loader.generator.manual_seed(value)
+    loader.generator.manual_seed(order)
     loader.reset()
 
 

@@ -41,6 +41,7 @@ from detect_tl.training.precision import cpu_has_bfloat16, try_bfloat16, use_all
 from detect_tl.training.rates import make_optimizer
 from detect_tl.training.saving import checkpoint, restore, state, write_bytes, write_row
 from detect_tl.training.staging import Settings, Staging
+from detect_tl.training.team import Team
 from detect_tl.transfer.freeze import frozen_layers
 from detect_tl.transfer.kin import read_kin
 from detect_tl.transfer.plan import TransferPlan, plan_scratch, plan_transfer
@@ -67,6 +68,9 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
     whether the best checkpoint is validated once more at the end, as Ultralytics does. listeners:
     are told the numbers of every epoch. teachers: models that it learns from, beside the labels.
     kept: number of classes that it is to go on knowing; BatchNorm then stays as it was transferred.
+    places: what checkpoints say of files and folders, where it trains elsewhere than it is kept.
+    team: a setting; those it trains with, of which each has a trainer like this one. To Ultralytics
+    every one of them is alone; `batch` is that of all together.
     """
 
     def __init__(
@@ -77,10 +81,11 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
     ) -> None:
         settings = dict(overrides or {})
         self.own = Settings.taken_from(settings)
+        self.team: Team = settings.pop("team", None) or Team()
         self.mixed_precision = bool(settings.get("amp", True))
         super().__init__(cfg, settings, _callbacks)
         if self.device.type == "cpu":
-            use_all_cores()
+            use_all_cores(self.team.threads)
         self.plan: TransferPlan | None = None
         self.resume_state: dict[str, Any] | None = None
         self.augment: Augment | None = None
@@ -89,6 +94,7 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         self.teachers: Sequence[Teacher] = ()
         self.lessons: Lessons | None = None
         self.kept = 0
+        self.places: Mapping[str, str] = {}
         self.say: Callable[[str], None] = LOGGER.info
         self.strategy: Strategy | None = None
         self.stages: tuple[PlannedStage, ...] = ()
@@ -159,10 +165,8 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         self._extend_loss()
         if self.resume_state is not None:
             restore(self, self.resume_state)
-        elif self.device.type == "cpu" and self.mixed_precision and cpu_has_bfloat16():
-            trial = try_bfloat16(unwrap_model(self.model))
-            self.mixed_precision = trial.passed
-            self.say(str(trial))
+        elif self.device.type == "cpu" and self.mixed_precision:
+            self.mixed_precision = all(self.team.all(self._try_bfloat16()))
         self.forward = Forward(unwrap_model(self.model), self.device, mixed=self.mixed_precision)
         self.staging = Staging(self, self.own, (self.resume_state or {}).get("views", {}))
         if self.device.type in ("cpu", "cuda") or any(
@@ -170,15 +174,22 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         ):
             self.forward.install()
 
+    def _try_bfloat16(self) -> bool:
+        if not cpu_has_bfloat16():
+            return self.team.alone  # elsewhere it would be used, and members must not differ
+        trial = try_bfloat16(unwrap_model(self.model))
+        self.say(str(trial))
+        return trial.passed
+
     def _extend_loss(self) -> None:
         """Let the loss leave out what labels leave open, and learn from teachers."""
         if self.teachers:
-            self.lessons = Lessons(self.teachers, _names(self.data["names"]))
-        if self.coverages or self.lessons:
+            self.lessons = Lessons(self.teachers, _names(self.data["names"]), self.team)
+        if self.coverages or self.lessons or not self.team.alone:
             model = unwrap_model(self.model)
             plain = model.init_criterion
             # in the instance, so that no copy of the model knows of it
-            model.init_criterion = lambda: extend(plain(), self.coverages, self.lessons)
+            model.init_criterion = lambda: extend(plain(), self.coverages, self.lessons, self.team)
 
     def _model_train(self) -> None:
         """Let layers train; those that keep old classes go by the statistics that they have."""
@@ -200,7 +211,8 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
 
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
         """Build the data set; mosaic chooses from all of it, whatever was read before."""
-        dataset = super().build_dataset(img_path, mode, batch)
+        with self.team.in_turn():  # the first one leaves what it found for the others
+            dataset = super().build_dataset(img_path, mode, batch)
         if mode == "train":
             self.coverages = self._coverage("train")
             # what turns pictures needs a square
@@ -208,6 +220,13 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
                 self.canvas = canvas_of(dataset, int(max(unwrap_model(self.model).stride)))
             self.prepare_transforms(dataset)
         return dataset
+
+    def get_dataloader(self, *args: Any, **settings: Any) -> Any:
+        """Ultralytics' loader; in a team, of a share of every training batch."""
+        loader = super().get_dataloader(*args, **settings)
+        if settings.get("mode") == "train":
+            self.team.divide(loader)
+        return loader
 
     def prepare_transforms(self, dataset: Any) -> None:
         """Put what is ours into the transforms that Ultralytics has built for training."""
@@ -241,8 +260,9 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
             self._imprint()
             if self.own.measure_start:
                 self.start_metrics = self._measure()
-            self._save_state(epoch=-1)
-            write_bytes(self.last, checkpoint(self))
+            if self.team.leads:
+                self._save_state(epoch=-1)
+                write_bytes(self.last, checkpoint(self))
 
     def _measure(self) -> dict[str, float]:
         """Validate before the first step. It is no epoch, so it cannot be the best one."""
@@ -276,8 +296,11 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         write_json(self.save_dir / "transfer.json", self.plan.as_json())
 
     def _begin_epoch(self) -> None:
+        # processors of another kind may round a step in another way
+        for model in (unwrap_model(self.model), self.ema.ema):
+            self.team.same(model.state_dict())
         self.train_loader = self.staging.begin_epoch(self.epoch)
-        seed_epoch(self.staging.live, self.args.seed, self.epoch)
+        seed_epoch(self.staging.live, self.args.seed, self.epoch, self.team.rank)
 
     def _begin_batch(self) -> None:
         self.staging.begin_batch(self.epoch)
@@ -314,8 +337,21 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         copied = self.plan.of("copied") if self.plan is not None else []
         return transferred(unwrap_model(self.model), {tensor.name for tensor in copied})
 
+    def optimizer_step(self) -> None:
+        """Make a step with the gradients of all."""
+        self.team.join(unwrap_model(self.model))
+        super().optimizer_step()
+
     def validate(self) -> Any:
-        """Validate the average; its frozen layers answer once, and layers in mixed precision."""
+        """Validate the average; its frozen layers answer once, and layers in mixed precision.
+
+        The leader does it, and tells the others.
+        """
+        found = self._validate() if self.team.leads else None
+        found, self.best_fitness = self.team.as_leader((found, self.best_fitness))
+        return found
+
+    def _validate(self) -> Any:
         average = self.ema.ema
         kept = self.staging.validated
         with self.forward.lent_to(average, kept, lambda: self.validator.batch_i):
@@ -324,8 +360,12 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
     def save_metrics(self, metrics: dict[str, Any]) -> None:
         """Add an epoch to the metrics; before the first one, what was measured at the start.
 
-        One rate, that of the head, stands in the place of one for each group of parameters.
+        One rate, that of the head, stands in the place of one for each group of parameters. Losses
+        of training are those of all shares.
         """
+        metrics = metrics | self.team.mean({k: v for k, v in metrics.items() if "train/" in k})
+        if not self.team.leads:
+            return
         if self.stages:
             head = self.optimizer.param_groups[0]["lr"]
             metrics = {k: v for k, v in metrics.items() if not k.startswith("lr/")} | {"lr": head}
@@ -348,6 +388,8 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         Each file appears whole; `resume.pt` comes last, so it never names an epoch whose
         checkpoint is missing.
         """
+        if not self.team.leads:
+            return True
         written = checkpoint(self)
         write_bytes(self.last, written)
         if self.best_fitness == self.fitness:

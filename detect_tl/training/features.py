@@ -42,14 +42,20 @@ class Budget:
     near: bool = False
 
     @classmethod
-    def of_this_machine(cls, device: torch.device, cache: FeatureCache) -> Budget:
-        """What is free, in part; and never more than the limit of the cache, wherever it lies."""
+    def of_this_machine(
+        cls, device: torch.device, cache: FeatureCache, processes: int = 1
+    ) -> Budget:
+        """What is free, in part; and never more than the limit of the cache, wherever it lies.
+
+        processes: that share it, each of which is told its part.
+        """
         gpu = device.type == "cuda"
         free = torch.cuda.mem_get_info(device)[0] if gpu else psutil.virtual_memory().available
         memory = min(int(free * _SHARE_OF_MEMORY), cache.limit)
         # what other runs have kept there makes room
         empty = psutil.disk_usage(str(_existing(cache))).free + cache.size()
-        return cls(memory, min(int(empty * _SHARE_OF_DISK), cache.limit), near=gpu)
+        disk = min(int(empty * _SHARE_OF_DISK), cache.limit)
+        return cls(memory if gpu else memory // processes, disk // processes, near=gpu)
 
     def views(self, wanted: int, view_bytes: int) -> tuple[int, bool]:
         """How many views of `view_bytes` have room, at most `wanted`, and whether in memory.

@@ -19,6 +19,7 @@ from detect_tl.core.errors import WeightsError
 from detect_tl.models.checkpoint import Checkpoint
 from detect_tl.models.cut import to_float32
 from detect_tl.models.yolo import make_anchors
+from detect_tl.training.team import Team
 
 # Beside the answers of layers a view of kept features has those of teachers, under these numbers.
 _FIRST_KEY = 1000
@@ -98,11 +99,15 @@ class Teacher:
 class Lessons:
     """The loss of what teachers say; see `objective.Lesson`.
 
-    names: the classes that are learned, in the order of their ids.
+    names: the classes that are learned, in the order of their ids. team: with whom the batch is
+    shared.
     """
 
-    def __init__(self, teachers: Sequence[Teacher], names: Sequence[str]) -> None:
+    def __init__(
+        self, teachers: Sequence[Teacher], names: Sequence[str], team: Team | None = None
+    ) -> None:
         self._teachers = [(teacher, teacher.shared(names)) for teacher in teachers]
+        self._team = team or Team()
 
     def front(self, front: Callable[[Tensor], Maps]) -> Callable[[Tensor], Maps]:
         """What is kept of pictures: the answers of frozen layers, and those of the teachers."""
@@ -131,7 +136,7 @@ class Lessons:
                     path=teacher.checkpoint.path,
                     hint="Take a teacher whose strides are the same.",
                 )
-            losses.append(teacher.weight * _lesson(part, preds, told, pairs))
+            losses.append(teacher.weight * _lesson(part, preds, told, pairs, self._team))
         return torch.stack(losses).sum(dim=0) * len(preds["scores"])
 
 
@@ -143,19 +148,23 @@ class _Sure(NamedTuple):
 
 
 def _lesson(
-    part: Any, preds: dict[str, Any], told: dict[str, Tensor], pairs: Sequence[tuple[int, int]]
+    part: Any,
+    preds: dict[str, Any],
+    told: dict[str, Tensor],
+    pairs: Sequence[tuple[int, int]],
+    team: Team,
 ) -> Tensor:
     here, there = (list(rows) for rows in zip(*pairs, strict=True))
     right = told["scores"][:, there].sigmoid()
     score = right.amax(dim=1)
-    sure = _Sure(score, score.sum().clamp(min=1))
+    sure = _Sure(score, team.divisor(score.sum()))
     losses = {
         "cls_loss": part.hyp.cls * _scores(preds["scores"][:, here], right) / sure.total,
         part.loss_names[-1 if "seg_loss" not in part.loss_names else 3]: part.hyp.dfl
         * _boxes(preds["boxes"], told["boxes"], sure),
     }
     if "proto" in told and "proto" in preds:
-        losses["seg_loss"] = part.hyp.box * _outlines(part, preds, told, sure)
+        losses["seg_loss"] = part.hyp.box * _outlines(part, preds, told, sure, team)
     zero = preds["scores"].new_zeros(())
     return torch.stack([losses.get(name, zero) for name in part.loss_names])
 
@@ -188,7 +197,9 @@ def _distances(boxes: Tensor) -> Tensor:
     return (bins.softmax(dim=2) * steps[:, None]).sum(dim=2)
 
 
-def _outlines(part: Any, preds: dict[str, Any], told: dict[str, Tensor], sure: _Sure) -> Tensor:
+def _outlines(
+    part: Any, preds: dict[str, Any], told: dict[str, Tensor], sure: _Sure, team: Team
+) -> Tensor:
     """Cross-entropy of masks inside the teacher's boxes, where it is sure of an object."""
     anchors, strides = make_anchors(preds["feats"], part.stride, 0.5)
     proto = preds["proto"][0] if isinstance(preds["proto"], tuple) else preds["proto"]
@@ -217,7 +228,7 @@ def _outlines(part: Any, preds: dict[str, Any], told: dict[str, Tensor], sure: _
         area = inside.sum(dim=(1, 2)).clamp(min=1)
         total = total + (((loss - best_case) * inside).sum(dim=(1, 2)) / area).sum()
     anything = (proto * 0).sum() + (preds["mask_coefficient"] * 0).sum()
-    return total / max(count, 1) + anything
+    return total / team.divisor(total.new_tensor(float(count))) + anything
 
 
 def _inside(boxes: Tensor, shape: Sequence[int]) -> Tensor:

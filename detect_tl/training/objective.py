@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from detect_tl.training.coverage import Coverages, coverage_of
+from detect_tl.training.team import Team
 
 Preds = dict[str, Any]
 Batch = dict[str, Any]
@@ -25,10 +26,15 @@ it, of the same parts."""
 _NEVER = -20.0  # a logit that is as good as no
 
 
-def extend(criterion: Any, coverages: Coverages, lesson: Lesson | None = None) -> Any:
-    """Make a criterion leave out what labels leave open, and learn from `lesson` too."""
+def extend(
+    criterion: Any, coverages: Coverages, lesson: Lesson | None = None, team: Team | None = None
+) -> Any:
+    """Make a criterion leave out what labels leave open, and learn from `lesson` too.
+
+    team: with whom the batch is shared; losses are divided as those of the whole batch.
+    """
     for part in parts_of(criterion):
-        part.loss = _Extended(part, coverages, lesson)
+        part.loss = _Extended(part, coverages, lesson, team or Team())
     return criterion
 
 
@@ -41,8 +47,10 @@ def parts_of(criterion: Any) -> Iterator[Any]:
 class _Extended:
     """The loss of one part. Called as Ultralytics calls it, with answers and a batch."""
 
-    def __init__(self, part: Any, coverages: Coverages, lesson: Lesson | None) -> None:
+    def __init__(self, part: Any, coverages: Coverages, lesson: Lesson | None, team: Team) -> None:
         self._part = part
+        self._team = team
+        self._assigned, self._outlines_seen = torch.zeros(()), torch.zeros(())
         self._coverages = coverages
         self._lesson = lesson
         self._plain: Callable[[Preds, Batch], Loss] = part.loss
@@ -65,19 +73,38 @@ class _Extended:
             self._open[row, list(coverage.open)] = True
         self._open = self._open.to(scores.device)
         self._outlined = torch.tensor([c.outlined for c in found], device=scores.device)
+        self._assigned, self._outlines_seen = scores.new_zeros(()), scores.new_zeros(())
         loss, items = self._plain(preds, batch)
+        if not self._team.alone:
+            loss, items = self._as_of_the_whole(loss, items)
         if self._lesson is not None:
             loss = loss + self._lesson(self._part, preds, batch)
         return loss, items
 
+    def _as_of_the_whole(self, loss: Tensor, items: dict[str, Tensor]) -> Loss:
+        """Divide by what the shares of a batch hold together, in place of this one alone.
+
+        Ultralytics divides by the sum of the scores that it assigns; the loss of outlines by their
+        number; and that of their pixels is a mean over pictures, of which all have equally many.
+        """
+        own = torch.stack([self._assigned, self._outlines_seen]).float()
+        scores, outlines = own.clamp(min=1) / self._team.divisor(own)
+        known = {"seg_loss": outlines, "sem_loss": torch.ones_like(scores)}
+        factors = torch.stack([known.get(name, scores) for name in items])
+        return loss * factors, dict(
+            zip(items, torch.stack([*items.values()]) * factors, strict=True)
+        )
+
     def _class_loss(self, answers: Tensor, targets: Tensor) -> Tensor:
         """(N, anchors, C). Where nobody looked for a class, only what was found of it counts."""
+        self._assigned = targets.detach().sum()
         loss = self._bce(answers, targets)
         return loss.masked_fill(self._open[:, None] & (targets == 0), 0.0)
 
     def _outline_loss(self, foreground: Tensor, *rest: Any) -> Any:
         """foreground: (N, anchors)."""
         known = foreground & self._outlined[:, None]
+        self._outlines_seen = known.sum()
         if not known.any():
             _, _, _, _, prototypes, coefficients, _ = rest
             return (prototypes * 0).sum() + (coefficients * 0).sum()  # stays in the graph

@@ -49,6 +49,8 @@ def _parts(trainer: Any, cut: Cut, dtype: torch.dtype) -> Iterator[Part]:
             yield value
     for teacher in trainer.teachers:
         yield from teacher.model.state_dict().values()
+    if not trainer.team.alone:
+        yield str(trainer.team)  # whose share of the pictures
     settings = {k: v for k, v in vars(trainer.args).items() if k not in _NOT_OF_PICTURES}
     yield json.dumps(settings, sort_keys=True, default=str)
     yield "" if trainer.augment is None else trainer.augment.text

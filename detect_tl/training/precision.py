@@ -22,9 +22,9 @@ _TRIALS = 3
 _SIDE = 320
 
 
-def use_all_cores() -> None:
-    """Let torch use every core it may run on; Ultralytics leaves one idle."""
-    torch.set_num_threads(available_cores())
+def use_all_cores(threads: int | None = None) -> None:
+    """Let torch use every core it may run on, or `threads`; Ultralytics leaves one idle."""
+    torch.set_num_threads(threads or available_cores())
 
 
 def available_cores() -> int:

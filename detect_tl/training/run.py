@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Protocol
 
 import psutil
 import torch
@@ -39,6 +39,7 @@ from detect_tl.training.lesson import Teacher
 from detect_tl.training.loggers import listeners
 from detect_tl.training.oneshot import imprint_run
 from detect_tl.training.plan import TrainingPlan, plan_training, strategy_of
+from detect_tl.training.team import Team
 from detect_tl.transfer.fetch import LocatedWeights, locate
 
 _RAM_SHARE_FOR_IMAGES = 0.25
@@ -59,6 +60,12 @@ class TrainResult:
     seconds: float
 
 
+class Watcher(Protocol):
+    """Sees a training go on, by callbacks of the trainer."""
+
+    def attach(self, trainer: Any) -> None: ...
+
+
 def train(config: TrainConfig, progress: Progress | None = None) -> TrainResult:
     """Train as `config` says and write the run folder `config.out`.
 
@@ -69,10 +76,22 @@ def train(config: TrainConfig, progress: Progress | None = None) -> TrainResult:
     device is missing or its memory does not suffice.
     """
     progress = progress or Silent()
+    check_device(config.device)
+    run, resolved, source = begin(config, progress)
+    return _carry_out(run, resolved, source, progress)
+
+
+def begin(
+    config: TrainConfig, progress: Progress, processes: int = 1
+) -> tuple[RunFolder, TrainConfig, Checkpoint]:
+    """Write the run folder of a training that has not begun; also its configuration, with nothing
+    left to decide, and the weights to start from.
+
+    processes: that are to share every batch. Raises what `train` raises, but not for the device.
+    """
     refuse_existing(config.out)
     located, source = _weights(config, progress)
     progress.say(f"weights: {located.path} ({located.origin})")
-    check_device(config.device)
     augmentation = chosen_augmentation(config.augment)
     with atomic_folder(config.out) as scratch:
         keep = kept_classes(config, source.names)
@@ -80,6 +99,7 @@ def train(config: TrainConfig, progress: Progress | None = None) -> TrainResult:
         task = task_of(config, description, source.task)
         # fails now rather than after the folder has appeared
         planned = _plan(config, description, source, model_config(source.yaml, task))
+        _refuse_to_share(planned.batch, processes)
         resolved = config.model_copy(
             update={
                 "task": task,
@@ -101,8 +121,17 @@ def train(config: TrainConfig, progress: Progress | None = None) -> TrainResult:
             RunFolder(scratch).augmentation.write_text(augmentation.as_yaml(), "utf-8")
     for line in planned.summary():
         progress.say(line)
-    run = RunFolder(config.out)
-    return _carry_out(run, resolved, source, progress)
+    return RunFolder(config.out), resolved, source
+
+
+def _refuse_to_share(batch: int, processes: int) -> None:
+    if batch % processes:
+        fitting = [n for n in range(1, processes) if batch % n == 0][-1]
+        more = -(-batch // processes) * processes
+        raise UsageError(
+            f"a batch of {batch} images cannot be divided evenly among {processes} processes",
+            hint=f"Ask for {fitting} of them, or for --batch {more}.",
+        )
 
 
 def plan_only(config: TrainConfig, progress: Progress | None = None) -> TrainingPlan:
@@ -163,14 +192,35 @@ def resume(path: Path, progress: Progress | None = None) -> TrainResult:
         )
     config = run.config().model_copy(update={"out": path})
     check_device(config.device)
-    if run.resume_state.exists() and run.last.exists():
-        state = torch.load(run.resume_state, weights_only=True, map_location="cpu")
-        run.drop_epochs_after(state["epoch"])
-        progress.say(f"resuming after epoch {state['epoch'] + 1} of {config.epochs}")
-        return _carry_out(run, config, load_checkpoint(run.last), progress, state)
-    progress.say("the run had not begun its first epoch; starting it")
-    source = load_checkpoint(Path(config.weights), trust=config.trust)
-    return _carry_out(run, config, source, progress)
+    if not _has_state(run):
+        progress.say("the run had not begun its first epoch; starting it")
+    return carry_on(run, config, progress)
+
+
+def carry_on(
+    run: RunFolder,
+    config: TrainConfig,
+    progress: Progress,
+    team: Team | None = None,
+    watchers: Sequence[Watcher] = (),
+) -> TrainResult:
+    """Do the epochs that a run has left, be it all; see `begin` for its folder and configuration.
+
+    team: those with whom this process does it. Every one has a folder, and only the leader's is
+    written to.
+    """
+    if not _has_state(run):
+        source = load_checkpoint(Path(config.weights), trust=config.trust)
+        return _carry_out(run, config, source, progress, team=team, watchers=watchers)
+    state = torch.load(run.resume_state, weights_only=True, map_location="cpu")
+    run.drop_epochs_after(state["epoch"])
+    progress.say(f"resuming after epoch {state['epoch'] + 1} of {config.epochs}")
+    source = load_checkpoint(run.last)
+    return _carry_out(run, config, source, progress, state, team=team, watchers=watchers)
+
+
+def _has_state(run: RunFolder) -> bool:
+    return run.resume_state.exists() and run.last.exists()
 
 
 def check_device(device: str) -> None:
@@ -198,6 +248,9 @@ def _carry_out(
     source: Checkpoint,
     progress: Progress,
     state: dict[str, Any] | None = None,
+    *,
+    team: Team | None = None,
+    watchers: Sequence[Watcher] = (),
 ) -> TrainResult:
     assert config.task != "auto", "the task is resolved before the run folder is written"
     dataset = run.dataset()
@@ -209,7 +262,8 @@ def _carry_out(
     written = run.augmentation  # what it was when the run began, whatever its name stands for now
     augmentation = chosen_augmentation(str(written)) if written.exists() else None
     with quiet(), without_integrations(), _memory_errors(config):
-        trainer = TransferTrainer(overrides=_overrides(config, run, dataset, augmentation))
+        settings = _overrides(config, run, dataset, augmentation)
+        trainer = TransferTrainer(overrides={**settings, "team": team})
         if augmentation is not None:
             trainer.augment = Augment(augmentation, config.imgsz)
         trainer.strategy = strategy_of(config)
@@ -227,7 +281,8 @@ def _carry_out(
             trainer.model = source.model
             trainer.plan_stages(source.yaml)
             trainer.resume_state = state
-        ShowProgress(progress, config.task).attach(trainer)
+        for watcher in (ShowProgress(progress, config.task), *watchers):
+            watcher.attach(trainer)
         refuse_another_batch_size(trainer)
         first = 1 if state is None else state["epoch"] + 2
         with listeners(run, first, progress.say) as trainer.listeners:

@@ -23,7 +23,7 @@ def checkpoint(trainer: Any) -> bytes:
     facts = {
         "epoch": getattr(trainer, "epoch", -1),
         "best_fitness": trainer.best_fitness,
-        "train_args": vars(trainer.args),
+        "train_args": {**vars(trainer.args), **trainer.places},
         "train_metrics": {**(trainer.metrics or {}), "fitness": trainer.fitness},
     }
     return packed(trainer.ema.ema, exact=trainer.frozen_tensors, facts=facts)

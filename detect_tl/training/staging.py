@@ -25,6 +25,7 @@ from detect_tl.transfer.strategies import PlannedStage, stage_at
 # Views that are kept of a picture. On BCCD (14 epochs, layers up to P3 frozen) a new view in every
 # epoch reached no more than half as many (mAP50-95 .633 and .632).
 _FEWEST, _MOST = 3, 8
+_RANK_STRIDE = 100_003  # so that no two members of a team draw the same augmentation
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class Settings:
 
 
 class Staging:
-    """The stages of one training.
+    """The stages of one training. In a team each keeps features of its own share of the pictures.
 
     live: Ultralytics' loader of pictures. validated: what frozen layers answered to validation
     pictures, by number of the batch, while it holds. views: how many views are kept in a stage, by
@@ -131,17 +132,19 @@ class Staging:
             front if trainer.lessons is None else trainer.lessons.front(front),
             self.cache,
             key=origin_of_views(trainer, cut, dtype),
-            seed=trainer.args.seed,
-            batch=trainer.batch_size,
+            seed=trainer.args.seed + _RANK_STRIDE * trainer.team.rank,
+            batch=trainer.batch_size // trainer.team.size,
             device=trainer.device,
             dtype=dtype,
             workers=trainer.args.workers,
             even=trainer.forward.even,
         )
-        budget = Budget.of_this_machine(trainer.device, self.cache)
+        team = trainer.team
+        budget = Budget.of_this_machine(trainer.device, self.cache, team.local_size)
         before = self.views.get(start)
         wanted = self._wanted_views() if before is None else before
         views = features.plan(wanted, self._size(), budget) if wanted else 0
+        views = min(team.all(views))
         if before is not None and views < before:
             raise MachineError(
                 f"the run keeps features of {before} views, and there is room for {views} now",
@@ -167,12 +170,13 @@ class Staging:
     def _dataset_of(self, view: int) -> Any:
         """The pictures as a view has them: in the first one mosaics, in the others one by one."""
         assert self._stage is not None
+        team = self._trainer.team
         if view % max(self.views.get(self._stage.start, 1), 1) == 0:
-            return self._mosaic
+            return team.share_of(self._mosaic)
         plain = copy(self._mosaic)
         plain.close_mosaic(copy(self._trainer.args))
         self._trainer.prepare_transforms(plain)
-        return plain
+        return team.share_of(plain)
 
     def _loader(self, epoch: int) -> Any:
         if self._features is None:
@@ -181,8 +185,8 @@ class Staging:
         trainer._model_train()
         order = trainer.args.seed * 1_000_003 + epoch
         view = self._features.view(self._view_of(epoch))
-        even = trainer.forward.even
-        return FeatureBatches(view, self.live, trainer.batch_size, order, even=even)
+        batch, even = trainer.batch_size // trainer.team.size, trainer.forward.even
+        return FeatureBatches(view, self.live, batch, order, even=even)
 
     def _view_of(self, epoch: int) -> int:
         """The number of the view of an epoch; views that a refresh has replaced are let go of.

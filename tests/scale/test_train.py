@@ -1,0 +1,208 @@
+"""Training by processes of a cluster gives what a local training gives."""
+
+from __future__ import annotations
+
+import csv
+import signal
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+from click.testing import CliRunner
+
+from detect_tl import api
+from detect_tl.cli.app import app
+from detect_tl.core.errors import GateError, MachineError, UsageError
+from detect_tl.core.files import read_json
+from detect_tl.models.checkpoint import load_checkpoint, same_tensors
+from detect_tl.scale.cluster import Cluster
+from detect_tl.scale.train import train
+from detect_tl.training.folder import RunFolder
+from tests.training.conftest import shapes, small_checkpoint  # noqa: F401  # fixtures
+
+pytestmark = pytest.mark.slow
+
+BACKBONE = 11  # layers of yolo11n
+
+
+@pytest.fixture(autouse=True)
+def _as_many_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sums depend on the number of threads in their last bits; there are two cores here too."""
+    monkeypatch.setattr("detect_tl.training.precision.available_cores", lambda: 2)
+
+
+@pytest.fixture
+def settings(shapes: Path, small_checkpoint: Path) -> dict[str, Any]:  # noqa: F811
+    small = {"epochs": 2, "imgsz": 64, "batch": 4, "device": "cpu", "amp": False}
+    return {"data": shapes, "weights": str(small_checkpoint), **small}
+
+
+def rows(run: Path) -> list[dict[str, str]]:
+    """The metrics of every epoch, save the time that it took."""
+    with (run / "metrics.csv").open(newline="") as stream:
+        found = list(csv.DictReader(stream))
+    return [{name: value for name, value in row.items() if name != "time"} for row in found]
+
+
+def epochs(run: Path) -> list[int]:
+    return [int(row["epoch"]) for row in rows(run)]
+
+
+def names(run: Path) -> set[str]:
+    found = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
+    return {name for name in found if not name.startswith("tensorboard")}
+
+
+def tensors(path: Path) -> dict[str, torch.Tensor]:
+    return load_checkpoint(path).model.float().state_dict()
+
+
+def test_one_process_is_a_local_run_to_the_bit(
+    two_cores: Cluster,
+    settings: dict[str, Any],
+    tmp_path: Path,
+) -> None:
+    """With mosaics, augmentation and kept features; from the command line."""
+    here = api.train(out=tmp_path / "here", **settings)
+    words = {name: str(value) for name, value in settings.items()}
+    del words["amp"]
+    data, out = words.pop("data"), tmp_path / "there"
+    flags = [text for name, value in words.items() for text in (f"--{name}", value)]
+    ray = ["--engine", "ray", "--out", str(out), "--json"]
+    done = CliRunner().invoke(app, ["train", data, "--no-amp", *flags, *ray])
+    assert done.exit_code == 0, done.output
+    assert rows(out) == rows(here.run)
+    assert same_tensors(here.best, out / "weights" / "best.pt")
+    assert same_tensors(here.last, out / "weights" / "last.pt")
+    assert names(out) - {"cluster.json"} == names(here.run)
+    assert read_json(out / "cluster.json") == {"processes": 1, "cores": 2, "gpu": False}
+    assert read_json(out / "config.json") == {
+        **read_json(here.run / "config.json"),
+        "out": str(out),
+    }
+
+
+def test_two_processes_make_the_same_steps(
+    two_cores: Cluster,
+    settings: dict[str, Any],
+    tmp_path: Path,
+) -> None:
+    """Where nothing depends on which picture lies in which process: no augmentation, and BatchNorm
+    as it was transferred, since old classes are kept, which is also a lesson from a teacher."""
+    settings |= {"freeze": "none", "augment": "none", "keep_classes": ("class 1",)}
+    settings |= {"optimizer": "SGD", "lr": 0.001, "measure_start": True}
+    here = api.train(out=tmp_path / "here", **settings)
+    there = train(workers=2, out=tmp_path / "there", **settings)
+    for one, other in zip(rows(here.run), rows(there.run), strict=True):
+        expected = {name: float(value) for name, value in one.items()}
+        found = {name: float(value) for name, value in other.items()}
+        assert found == pytest.approx(expected, rel=2e-3, abs=2e-5, nan_ok=True)
+    one, other, before = (tensors(p) for p in (here.last, there.last, Path(settings["weights"])))
+    moved = 0.0
+    for name, value in one.items():
+        assert torch.allclose(other[name], value, rtol=1e-2, atol=2e-3), name
+        if before[name].shape == value.shape:
+            moved = max(moved, float((value - before[name]).abs().max()))
+    assert moved > 0.01
+
+
+def test_two_processes_keep_features_of_their_shares_and_what_is_frozen_is_as_it_was(
+    two_cores: Cluster,
+    settings: dict[str, Any],
+    tmp_path: Path,
+) -> None:
+    result = train(workers=2, out=tmp_path / "run", strategy="freeze", **settings)
+    before, after = tensors(Path(settings["weights"])), tensors(result.last)
+    frozen = [name for name in before if int(name.split(".")[1]) < BACKBONE]
+    assert any("running_var" in name for name in frozen)
+    assert all(torch.equal(before[name], after[name]) for name in frozen)
+    assert epochs(result.run) == [1, 2]
+    assert RunFolder(result.run).finished
+    assert result.evaluation.metrics.box.map50_95 is not None
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        ({"workers": 3}, MachineError, "room for 2"),
+        ({"workers": 2, "device": "0"}, MachineError, "0 GPUs for 2 processes"),
+        ({"workers": 2, "batch": 3}, UsageError, "3 images cannot be divided evenly among 2"),
+        ({"workers": 2, "epochs": 0}, UsageError, "nothing to share"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_written(
+    two_cores: Cluster,
+    settings: dict[str, Any],
+    tmp_path: Path,
+    refused: tuple[dict[str, Any], type[Exception], str],
+) -> None:
+    more, kind, words = refused
+    with pytest.raises(kind, match=words):
+        train(out=tmp_path / "run", **settings | more)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_in_a_process_arrives_as_it_is_and_is_not_tried_again(
+    two_cores: Cluster,
+    settings: dict[str, Any],
+    tmp_path: Path,
+) -> None:
+    content = torch.load(settings["weights"], weights_only=False)
+    with torch.no_grad():
+        content["model"].float().model[9].cv1.conv.weight.fill_(3e38)  # the next sum is infinite
+    torch.save(content, tmp_path / "broken.pt")
+    settings |= {"weights": str(tmp_path / "broken.pt"), "freeze": "none"}
+    with pytest.raises(GateError, match="no longer a number in epoch") as caught:
+        train(workers=2, out=tmp_path / "run", **settings)
+    assert caught.value.hint
+    assert (tmp_path / "run" / "weights" / "resume.pt").is_file()
+
+
+class KillsOne:
+    """Kills a process that trains when an epoch has been kept."""
+
+    def __init__(self, run: Path) -> None:
+        self._run = run
+
+    def say(self, text: str) -> None: ...
+
+    def step(self, *_: object) -> Any:
+        return self
+
+    def __enter__(self) -> KillsOne:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def describe(self, text: str) -> None: ...
+
+    def advance(self, *_: float) -> None:
+        if len(epochs(self._run) if (self._run / "metrics.csv").exists() else []) == 1:
+            members = [
+                process
+                for process in psutil.Process().children(recursive=True)
+                if "RayTrainWorker" in " ".join(process.cmdline())
+            ]
+            for process in members[:1]:
+                process.send_signal(signal.SIGKILL)
+
+
+def test_what_a_cluster_has_begun_a_single_machine_can_finish(
+    two_cores: Cluster,
+    settings: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("detect_tl.scale.train._MOST_LOSSES", 0)
+    run = tmp_path / "run"
+    settings |= {"epochs": 4}
+    with pytest.raises(MachineError, match=r"process \d was lost") as caught:
+        train(workers=2, out=run, progress=KillsOne(run), **settings)
+    assert "detect-tl resume" in caught.value.hint
+    done = len(epochs(run))
+    assert 1 <= done < 4
+    result = api.resume(run)
+    assert epochs(result.run) == [1, 2, 3, 4]
+    assert RunFolder(result.run).finished

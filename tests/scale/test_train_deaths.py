@@ -1,0 +1,66 @@
+"""A node that is killed in the middle of a training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+from ray.cluster_utils import Cluster
+
+from detect_tl.core.files import read_json
+from detect_tl.scale.train import train
+from detect_tl.training.folder import RunFolder
+from tests.scale.test_train import epochs
+from tests.training.conftest import shapes, small_checkpoint  # noqa: F401  # fixtures
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def two_nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """A cluster of two nodes with a core each, which notices in seconds when one is gone."""
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    soon = {"health_check_period_ms": 500, "health_check_failure_threshold": 4}
+    store = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={**store, "include_dashboard": False, "_system_config": soon},
+    )
+    try:
+        yield cluster
+    finally:
+        cluster.shutdown()
+
+
+def test_what_is_left_of_a_cluster_goes_on_after_the_last_epoch(
+    two_nodes: Cluster,
+    shapes: Path,  # noqa: F811
+    small_checkpoint: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    node = two_nodes.add_node(num_cpus=1, object_store_memory=80 * 2**20)
+    two_nodes.wait_for_nodes()
+    run = tmp_path / "run"
+
+    def kill() -> None:
+        while not (run / "metrics.csv").exists() or not epochs(run):
+            Event().wait(0.05)
+        two_nodes.remove_node(node, allow_graceful=False)
+
+    killer = Thread(target=kill)
+    killer.start()
+    settings = {"epochs": 4, "imgsz": 64, "batch": 4, "device": "cpu", "freeze": "none"}
+    result = train(
+        shapes,
+        workers=2,
+        address=two_nodes.address,
+        out=run,
+        weights=str(small_checkpoint),
+        **settings,
+    )
+    killer.join()
+    assert epochs(result.run) == [1, 2, 3, 4]
+    assert RunFolder(result.run).finished
+    assert read_json(run / "cluster.json") == {"processes": 1, "cores": 1, "gpu": False}
