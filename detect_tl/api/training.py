@@ -104,6 +104,11 @@ def resume(run: str | Path, *, progress: Progress | None = None) -> TrainResult:
     return _finish(trained, folder.config().device, progress or Silent())
 
 
+def describe_finished(run: RunFolder, progress: Progress) -> TrainResult:
+    """Measure and describe a run that has finished, as `train` does at its end."""
+    return _finish(_as_trained(run), run.config().device, progress)
+
+
 def _as_trained(run: RunFolder) -> Trained:
     """The result of a training whose epochs are done."""
     from detect_tl.core.files import read_json

@@ -258,3 +258,34 @@ def device_option(function: F) -> F:
         default="",
         help="cpu, mps, cuda, or a CUDA number.  [default: the best there is]",
     )(function)
+
+
+def engine_options(function: F) -> F:
+    """Where the work is done; the function gets `engine` and `address`, which goes with ray."""
+    for option in (
+        click.option(
+            "--address",
+            metavar="ADDRESS",
+            callback=_address_of_ray,
+            help="With --engine ray, the cluster: auto for the one that this machine is part of, "
+            "HOST:PORT, or ray://HOST:PORT.  [default: a Ray of this machine alone]",
+        ),
+        click.option(
+            "--engine",
+            type=click.Choice(["local", "ray"]),
+            default="local",
+            show_default=True,
+            is_eager=True,
+            help="Where the work is done: in this process, or on all nodes of a Ray cluster.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def _address_of_ray(
+    ctx: click.Context, parameter: click.Parameter, value: str | None
+) -> str | None:
+    if value and ctx.params.get("engine") != "ray":
+        raise click.BadParameter("it goes with --engine ray", ctx, parameter)
+    return value or None

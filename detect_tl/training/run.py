@@ -7,14 +7,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 import torch
 
 from detect_tl.augment.find import resolved_name
 from detect_tl.augment.spec import Augmentation
-from detect_tl.core.errors import GateError, MachineError, UsageError, WeightsError
+from detect_tl.core.errors import (
+    GateError,
+    MachineError,
+    OutOfMemoryError,
+    UsageError,
+    WeightsError,
+)
 from detect_tl.core.files import (
     atomic_folder,
     find_images,
@@ -33,10 +39,10 @@ from detect_tl.training.callbacks import ShowProgress, refuse_another_batch_size
 from detect_tl.training.config import TrainConfig
 from detect_tl.training.cost import peak_gpu_memory, peak_memory
 from detect_tl.training.data import describe_dataset, kept_classes, place_dataset, task_of
-from detect_tl.training.engine import RESUME_FILE, TransferTrainer
+from detect_tl.training.engine import TransferTrainer
 from detect_tl.training.folder import RunFolder
 from detect_tl.training.lesson import Teacher
-from detect_tl.training.loggers import listeners
+from detect_tl.training.loggers import GoesOn, listeners
 from detect_tl.training.oneshot import imprint_run
 from detect_tl.training.plan import TrainingPlan, plan_training, strategy_of
 from detect_tl.transfer.fetch import LocatedWeights, locate
@@ -59,7 +65,21 @@ class TrainResult:
     seconds: float
 
 
-def train(config: TrainConfig, progress: Progress | None = None) -> TrainResult:
+@dataclass(frozen=True, slots=True)
+class Conduct:
+    """How a run is carried out, beside what it is.
+
+    goes_on: is asked after every epoch; what ends by its answer has finished. threads: cores that a
+    run on the CPU may use; None: all there are.
+    """
+
+    goes_on: GoesOn | None = None
+    threads: int | None = None
+
+
+def train(
+    config: TrainConfig, progress: Progress | None = None, conduct: Conduct | None = None
+) -> TrainResult:
     """Train as `config` says and write the run folder `config.out`.
 
     Everything that can be wrong with the input is found before the folder appears; from then on
@@ -102,7 +122,7 @@ def train(config: TrainConfig, progress: Progress | None = None) -> TrainResult:
     for line in planned.summary():
         progress.say(line)
     run = RunFolder(config.out)
-    return _carry_out(run, resolved, source, progress)
+    return _carry_out(run, resolved, source, progress, conduct=conduct)
 
 
 def plan_only(config: TrainConfig, progress: Progress | None = None) -> TrainingPlan:
@@ -149,14 +169,18 @@ def _plan(
     )
 
 
-def resume(path: Path, progress: Progress | None = None) -> TrainResult:
+def resume(
+    path: Path, progress: Progress | None = None, conduct: Conduct | None = None
+) -> TrainResult:
     """Continue a run after its last finished epoch, to the result it would have had.
+
+    Who is asked whether the run goes on is asked first of the epochs that it has.
 
     Raises UsageError when `path` is no run, or one that has finished.
     """
     progress = progress or Silent()
     run = RunFolder.open(path)
-    if run.finished:
+    if run.finished or run.trial.exists():
         raise UsageError(
             f"the run {path} has finished; there is nothing to resume",
             hint="Start a new one with `detect-tl train`.",
@@ -166,11 +190,31 @@ def resume(path: Path, progress: Progress | None = None) -> TrainResult:
     if run.resume_state.exists() and run.last.exists():
         state = torch.load(run.resume_state, weights_only=True, map_location="cpu")
         run.drop_epochs_after(state["epoch"])
+        if not _goes_on(run, conduct):
+            return conclude(run)
         progress.say(f"resuming after epoch {state['epoch'] + 1} of {config.epochs}")
-        return _carry_out(run, config, load_checkpoint(run.last), progress, state)
+        return _carry_out(
+            run, config, load_checkpoint(run.last), progress, state=state, conduct=conduct
+        )
     progress.say("the run had not begun its first epoch; starting it")
     source = load_checkpoint(Path(config.weights), trust=config.trust)
-    return _carry_out(run, config, source, progress)
+    return _carry_out(run, config, source, progress, conduct=conduct)
+
+
+def _goes_on(run: RunFolder, conduct: Conduct | None) -> bool:
+    """What is answered to the epochs that a run has already."""
+    if conduct is None or conduct.goes_on is None:
+        return True
+    answers = [conduct.goes_on(epoch, row) for epoch, row in run.epochs().items() if epoch]
+    return all(answers)
+
+
+def conclude(run: RunFolder) -> TrainResult:
+    """Let a run that was interrupted have finished with the epochs that it has."""
+    epochs = run.epochs()
+    last = max(epochs)
+    seconds = epochs[last]["time"]
+    return _finish(run, run.config().task, last, seconds)
 
 
 def check_device(device: str) -> None:
@@ -197,27 +241,18 @@ def _carry_out(
     config: TrainConfig,
     source: Checkpoint,
     progress: Progress,
+    *,
     state: dict[str, Any] | None = None,
+    conduct: Conduct | None = None,
 ) -> TrainResult:
     assert config.task != "auto", "the task is resolved before the run folder is written"
-    dataset = run.dataset()
     if config.epochs == 0:
         with quiet(), _memory_errors(config):
             seconds = imprint_run(run, config, source, progress)
         names = tuple(read_json(run.path / "dataset.json")["names"])
-        return TrainResult(run, config.task, names, dataset, 0, seconds)
-    written = run.augmentation  # what it was when the run began, whatever its name stands for now
-    augmentation = chosen_augmentation(str(written)) if written.exists() else None
+        return TrainResult(run, config.task, names, run.dataset(), 0, seconds)
     with quiet(), without_integrations(), _memory_errors(config):
-        trainer = TransferTrainer(overrides=_overrides(config, run, dataset, augmentation))
-        if augmentation is not None:
-            trainer.augment = Augment(augmentation, config.imgsz)
-        trainer.strategy = strategy_of(config)
-        trainer.teachers = _teachers(config, list(trainer.data["names"].values()), progress)
-        trainer.kept = sum(len(teacher.only or ()) for teacher in trainer.teachers)
-        trainer.say = progress.say
-        trainer.validates_best = False  # whoever trains evaluates it, by pycocotools
-        trainer.csv = run.metrics
+        trainer = _trainer(run, config, progress, conduct or Conduct())
         if state is None:
             architecture = model_config(source.yaml, config.task)
             trainer.model = trainer.get_model(cfg=architecture, weights=source.model)
@@ -227,17 +262,43 @@ def _carry_out(
             trainer.model = source.model
             trainer.plan_stages(source.yaml)
             trainer.resume_state = state
-        ShowProgress(progress, config.task).attach(trainer)
-        refuse_another_batch_size(trainer)
         first = 1 if state is None else state["epoch"] + 2
         with listeners(run, first, progress.say) as trainer.listeners:
             trainer.train()
-    (trainer.wdir / RESUME_FILE).unlink(missing_ok=True)
-    names = tuple(trainer.data["names"].values())
     seconds = trainer.epoch_time_start - trainer.train_time_start
+    return _finish(run, config.task, trainer.epoch + 1, seconds)
+
+
+def _trainer(run: RunFolder, config: TrainConfig, progress: Progress, conduct: Conduct) -> Any:
+    """A trainer for a run, which has no model yet."""
+    written = run.augmentation  # what it was when the run began, whatever its name stands for now
+    augmentation = chosen_augmentation(str(written)) if written.exists() else None
+    overrides = _overrides(config, run, run.dataset(), augmentation)
+    trainer = TransferTrainer(overrides={**overrides, "threads": conduct.threads})
+    if augmentation is not None:
+        trainer.augment = Augment(augmentation, config.imgsz)
+    trainer.strategy = strategy_of(config)
+    trainer.teachers = _teachers(config, list(trainer.data["names"].values()), progress)
+    trainer.kept = sum(len(teacher.only or ()) for teacher in trainer.teachers)
+    trainer.say = progress.say
+    trainer.validates_best = False  # whoever trains evaluates it, by pycocotools
+    trainer.csv = run.metrics
+    trainer.goes_on = conduct.goes_on
+    ShowProgress(progress, config.task).attach(trainer)
+    refuse_another_batch_size(trainer)
+    return trainer
+
+
+def _finish(
+    run: RunFolder, task: Task | Literal["auto"], epochs: int, seconds: float
+) -> TrainResult:
+    """Write down that a run has finished, and what it took."""
+    assert task != "auto"
+    run.resume_state.unlink(missing_ok=True)
     took = {"seconds": seconds, "memory": peak_memory(), "gpu_memory": peak_gpu_memory()}
     write_json(run.cost, took)
-    return TrainResult(run, config.task, names, dataset, trainer.epoch + 1, seconds)
+    names = tuple(read_json(run.path / "dataset.json")["names"])
+    return TrainResult(run, task, names, run.dataset(), epochs, seconds)
 
 
 def _teachers(config: TrainConfig, names: Sequence[str], progress: Progress) -> list[Teacher]:
@@ -319,7 +380,7 @@ def _memory_errors(config: TrainConfig) -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         text = str(error).lower()
         if isinstance(error, MemoryError) or any(words in text for words in _NO_MEMORY):
-            raise MachineError(
+            raise OutOfMemoryError(
                 f"out of memory at batch {config.batch} and {config.imgsz} pixels; the run folder"
                 f" {config.out} is left as it is",
                 hint=f"Try --batch {max((config.batch or 2) // 2, 1)}, or a smaller --imgsz.",
