@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,16 +24,19 @@ from detect_tl.core.words import counted
 AUTO = "auto"
 CLIENT = "ray://"
 
+_STDERR = 2
 _PROBE_SECONDS = 5.0
 _INSTALL = 'Install it with: pip install "detect-tl[ray]"'
 _START = "Start one with `ray start --head`, or leave --address out to use this machine alone."
 
 # Ray reads these when it is loaded, and its processes inherit them: nothing is sent anywhere, GPUs
-# are not hidden from tasks that ask for none, and nobody looks for an environment of uv.
+# are not hidden from tasks that ask for none, nobody looks for an environment of uv, and errors
+# arrive as exceptions alone.
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
 }
@@ -96,12 +101,21 @@ def connected(address: str | None = None, progress: Progress | None = None) -> I
         return
     with _own_signals():
         _start_here() if address is None else _join(address)
-    try:
-        cluster = _described(address, ours=address is None)
-        show.say(f"Ray {ray.__version__}: {cluster}")
-        yield cluster
-    finally:
-        ray.shutdown()
+    with redirect_stdout(_Talk()):
+        try:
+            cluster = _described(address, ours=address is None)
+            show.say(f"Ray {ray.__version__}: {cluster}")
+            yield cluster
+        finally:
+            ray.shutdown()
+
+
+def lost_nodes(cluster: Cluster) -> int:
+    """How many nodes fewer there are now than when it was joined."""
+    import ray
+
+    alive = sum(bool(node["Alive"]) for node in ray.nodes())
+    return max(cluster.nodes - alive, 0)
 
 
 def _described(address: str | None, *, ours: bool) -> Cluster:
@@ -134,16 +148,16 @@ def _ray_init(address: str, **settings: Any) -> None:
     import ray
 
     try:
-        ray.init(address, log_to_driver=False, logging_level="ERROR", **settings)
+        with _no_stderr():
+            ray.init(address, log_to_driver=False, logging_level="ERROR", **settings)
     except (ConnectionError, RuntimeError, TimeoutError, ValueError, OSError) as error:
         with suppress(Exception):  # whatever was half begun
             ray.shutdown()
         if address == "local":
             raise MachineError(f"Ray does not start on this machine: {_first(error)}") from error
-        where = "on this machine" if address == AUTO else f"at {address}"
-        raise MachineError(
-            f"there is no Ray cluster {where} that can be used: {_first(error)}", hint=_START
-        ) from error
+        if address == AUTO:
+            raise MachineError("this machine is part of no Ray cluster", hint=_START) from error
+        raise MachineError(f"cannot join {address}: {_first(error)}", hint=_START) from error
 
 
 def _first(error: BaseException) -> str:
@@ -181,6 +195,37 @@ def _store_bytes() -> int:
     if _SHARED_MEMORY.is_dir():
         room = min(room, shutil.disk_usage(_SHARED_MEMORY).free * 9 // 10)
     return max(_LEAST_STORE, min(room, _MOST_STORE))
+
+
+class _Talk(io.TextIOBase):
+    """In place of stdout, which is for results: Ray prints there when a node or a worker dies.
+
+    That goes nowhere, as what matters of it becomes an error or a finding; all else goes to stderr.
+    """
+
+    def __init__(self) -> None:
+        self._dropped = False
+
+    def write(self, text: str) -> int:
+        drop = "(raylet)" in text or (self._dropped and text == "\n")
+        self._dropped = drop and text != "\n"
+        if not drop:
+            sys.stderr.write(text)
+        return len(text)
+
+
+@contextmanager
+def _no_stderr() -> Iterator[None]:
+    """Keep from people what the libraries of Ray tell them while it starts; errors are raised."""
+    sys.stderr.flush()
+    with Path(os.devnull).open("wb") as nowhere:
+        kept = os.dup(_STDERR)
+        os.dup2(nowhere.fileno(), _STDERR)
+    try:
+        yield
+    finally:
+        os.dup2(kept, _STDERR)
+        os.close(kept)
 
 
 @contextmanager

@@ -31,9 +31,10 @@ _USUAL_CORES = 4
 # A trial whose machine was lost goes on elsewhere, so many times.
 _LIVES = 3
 
-# Tune reads these: no files of its own for every trial, Ctrl-C as everywhere, no change of the
-# folder that paths are relative to; a trial that was refused reports no metric.
+# Tune reads these: no files of its own for every trial, nothing printed, Ctrl-C as everywhere, no
+# change of the folder that paths are relative to; a trial that was refused reports no metric.
 _QUIET = {
+    "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
@@ -110,8 +111,6 @@ def _run(
             tune_config=ray_tune.TuneConfig(
                 search_alg=suggestions,
                 scheduler=Halving(search),
-                metric=VALUE,
-                mode="max",
                 num_samples=search.trials - len(search.records()),
                 max_concurrent_trials=at_once,
                 reuse_actors=True,
