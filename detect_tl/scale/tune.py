@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from detect_tl.api.tuning import TuneResult, tune as tune_here
@@ -22,6 +27,7 @@ from detect_tl.training.searching import Ended
 from detect_tl.training.trials import Search, carry_out
 
 if TYPE_CHECKING:
+    from detect_tl.scale.tune_parts import Suggestions
     from detect_tl.training.config import TrainConfig
 
 EPOCH, VALUE, BEGAN, REFUSED = "epoch", "value", "began", "refused"
@@ -93,7 +99,7 @@ def _run(
 ) -> None:
     from ray import tune as ray_tune
 
-    from detect_tl.scale.tune_parts import Halving, Refusal, Suggestions, Watch
+    from detect_tl.scale.tune_parts import Cut, Halving, Suggestions, Watch
 
     at_once, resources = shares(cluster, parallel, gpu=search.common.device != "cpu")
     progress.say(f"{at_once} trials at a time, each with {resources['cpu']} of the cores")
@@ -119,20 +125,44 @@ def _run(
                 name="trials",
                 storage_path=str(storage),
                 callbacks=[Watch(suggestions, bar)],
-                stop=Refusal(suggestions),
+                stop=Cut(suggestions),
                 verbose=0,
                 failure_config=ray_tune.FailureConfig(max_failures=_LIVES),
             ),
         )
-        results = tuner.fit()
-    if suggestions.refused is not None:
-        raise suggestions.refused
+        with _interrupted(suggestions):
+            results = tuner.fit()
+    if suggestions.cut is not None:
+        raise suggestions.cut
     for error in results.errors:
         raise MachineError(
             f"a trial ended without a result: {_last_line(error)}",
             hint="Repeat the command: what has finished is kept, and the others go on.",
         ) from error
     shutil.rmtree(storage, ignore_errors=True)
+
+
+@contextmanager
+def _interrupted(suggestions: Suggestions) -> Iterator[None]:
+    """Let Ctrl-C end all trials first, so that none goes on behind the back of who is told of it.
+
+    A second one does not wait for them.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        if isinstance(suggestions.cut, KeyboardInterrupt):
+            raise KeyboardInterrupt
+        suggestions.cut = KeyboardInterrupt()
+
+    before = signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def shares(

@@ -12,7 +12,6 @@ from ray.tune import Callback, Stopper
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from detect_tl.core.errors import DetectTLError
 from detect_tl.core.progress import Step
 from detect_tl.scale.tune import BEGAN, EPOCH, REFUSED, VALUE, remember, suggested
 from detect_tl.training.searching import Ended, Studied
@@ -25,11 +24,13 @@ class Suggestions(Searcher):  # type: ignore[misc]  # Ray is not followed by the
 
     Ray's own `OptunaSearch` cannot be told of trials that ended before it began when some settings
     depend on others.
+
+    cut: why the search ends before its trials do, by a refusal or by Ctrl-C; None: it does not.
     """
 
     def __init__(self, search: Search, began: float, ended: Ended) -> None:
         super().__init__(metric=VALUE, mode="max")
-        self.refused: DetectTLError | None = None
+        self.cut: BaseException | None = None
         self._search = search
         self._began = began
         self._ended = ended
@@ -66,7 +67,7 @@ class Suggestions(Searcher):  # type: ignore[misc]  # Ray is not followed by the
         """Write down how a trial has ended: one that did not end by itself was stopped."""
         running = self._running.pop(trial_id, None)
         told = result or {}
-        if running is None or error or REFUSED in told or self.refused is not None:
+        if running is None or error or REFUSED in told or self.cut is not None:
             return
         number, settings = running.number, running.settings
         record = self._search.record(number)
@@ -146,7 +147,7 @@ class Watch(Callback):  # type: ignore[misc]
     def on_trial_result(self, *_: Any, trials: Any, result: dict[str, Any], **others: Any) -> None:
         del others
         if REFUSED in result:
-            self._suggestions.refused = result[REFUSED]
+            self._suggestions.cut = result[REFUSED]
         running = sum(each.status == "RUNNING" for each in trials)
         self._bar.describe(f"trials · {running} running")
 
@@ -155,8 +156,8 @@ class Watch(Callback):  # type: ignore[misc]
         self._bar.advance()
 
 
-class Refusal(Stopper):  # type: ignore[misc]
-    """Stops a trial that was refused, and then all."""
+class Cut(Stopper):  # type: ignore[misc]
+    """Stops a trial that was refused, and all when the search was cut short."""
 
     def __init__(self, suggestions: Suggestions) -> None:
         self._suggestions = suggestions
@@ -166,4 +167,4 @@ class Refusal(Stopper):  # type: ignore[misc]
         return REFUSED in result
 
     def stop_all(self) -> bool:
-        return self._suggestions.refused is not None
+        return self._suggestions.cut is not None

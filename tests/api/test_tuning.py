@@ -149,12 +149,10 @@ def test_a_search_over_rates_computes_features_once_and_ends_in_a_run(
 
 @pytest.mark.slow
 def test_the_test_split_is_measured_beside_the_best(
-    settings: dict[str, Any],
-    shapes: Path,
-    tmp_path: Path,  # noqa: F811
+    settings: dict[str, Any], tmp_path: Path
 ) -> None:
     prepared = tmp_path / "prepared"
-    api.split(shapes, prepared, sizes=(0.5, 0.25, 0.25))
+    api.split(settings["data"], prepared, sizes=(0.5, 0.25, 0.25))
     result = api.tune(**{**settings, "data": prepared, "trials": 1, "epochs": 1})
     assert list(result.tuning.test) == [0]
     assert "on the test split" in result.tuning.caution

@@ -1,7 +1,8 @@
-"""What is said of a search: the best, the default beside it, and how far to trust the difference."""
+"""What is said of a search: the best, the default beside it, and how far to trust that."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,7 @@ def test_the_best_over_time_rises_to_the_best(drawn: list[tuple[list[float], flo
     tuning = Tuning(tuple(trials), {})
     seconds, values = zip(*tuning.best_over_time(), strict=True)
     assert list(seconds) == sorted(seconds)
-    assert all(a < b for a, b in zip(values, values[1:], strict=False))
+    assert all(a < b for a, b in pairwise(values))
     assert values[-1] == tuning.best.best == max(max(each.values) for each in trials)
 
 

@@ -31,6 +31,7 @@ class Training:
         self.epochs: list[tuple[int, int]] = []
 
     def train(self, config: TrainConfig, progress: Progress, conduct: Conduct) -> None:
+        del progress
         run = RunFolder(config.out)
         run.last.parent.mkdir(parents=True)
         resolved = config.model_copy(update={"task": "detect"})
@@ -41,9 +42,11 @@ class Training:
         self._go_on(run, config, conduct)
 
     def resume(self, path: Path, progress: Progress, conduct: Conduct) -> None:
+        del progress
         run = RunFolder(path)
         assert conduct.goes_on is not None
-        if all([conduct.goes_on(epoch, row) for epoch, row in run.epochs().items()]):
+        answers = [conduct.goes_on(epoch, row) for epoch, row in run.epochs().items()]
+        if all(answers):
             self._go_on(run, run.config(), conduct)
         else:
             run.resume_state.unlink()
