@@ -99,6 +99,7 @@ def _parse(asked: Asked) -> TrainConfig:
     config = TrainConfig.parse({"data": asked.data, **asked.settings})
     if config.epochs == 0:
         raise UsageError("without epochs there is nothing to tune", hint="Take --epochs 2 or more.")
+    _space(config, asked, 1)  # a file that is wrong is told before data is read
     return config
 
 
