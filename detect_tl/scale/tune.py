@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from detect_tl.api.tuning import TuneResult, tune as tune_here
 from detect_tl.core.errors import DetectTLError, MachineError, UsageError
 from detect_tl.core.files import read_json, write_json
-from detect_tl.core.progress import Progress
+from detect_tl.core.progress import Progress, Silent, Step
 from detect_tl.scale.cluster import Cluster, check_installed, connected
 from detect_tl.training.searching import Ended
 from detect_tl.training.trials import Search, carry_out
@@ -47,6 +47,7 @@ _QUIET = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
 }
 _SUGGESTED = "suggested.json"
+_STORAGE = "ray"  # what Tune writes while it runs
 
 
 def tune(
@@ -97,41 +98,20 @@ def _search(
 def _run(
     search: Search, progress: Progress, ended: Ended, cluster: Cluster, parallel: int | None
 ) -> None:
-    from ray import tune as ray_tune
-
-    from detect_tl.scale.tune_parts import Cut, Halving, Suggestions, Watch
+    from detect_tl.scale.tune_parts import Suggestions
 
     at_once, resources = shares(cluster, parallel, gpu=search.common.device != "cpu")
     progress.say(f"{at_once} trials at a time, each with {resources['cpu']} of the cores")
-    began, storage = search.began(), search.folder / "ray"
+    storage = search.folder / _STORAGE
     shutil.rmtree(storage, ignore_errors=True)
-    suggestions = Suggestions(search, began, ended)
-    threads = resources["cpu"]
-
-    def trial(config: dict[str, Any]) -> None:
-        _trial(search, config, threads, began)
-
-    with progress.step("trials", search.trials - len(search.records())) as bar:
-        tuner = ray_tune.Tuner(
-            ray_tune.with_resources(trial, resources),
-            tune_config=ray_tune.TuneConfig(
-                search_alg=suggestions,
-                scheduler=Halving(search),
-                num_samples=search.trials - len(search.records()),
-                max_concurrent_trials=at_once,
-                reuse_actors=True,
-            ),
-            run_config=ray_tune.RunConfig(
-                name="trials",
-                storage_path=str(storage),
-                callbacks=[Watch(suggestions, bar)],
-                stop=Cut(suggestions),
-                verbose=0,
-                failure_config=ray_tune.FailureConfig(max_failures=_LIVES),
-            ),
-        )
-        with _interrupted(suggestions):
-            results = tuner.fit()
+    suggestions = Suggestions(search, search.began(), ended)
+    with progress.step("trials", suggestions.missing) as bar:
+        tuner = _tuner(search, suggestions, bar, at_once, resources)
+        try:
+            with _interrupted(suggestions):
+                results = tuner.fit()
+        finally:
+            shutil.rmtree(storage, ignore_errors=True)
     if suggestions.cut is not None:
         raise suggestions.cut
     for error in results.errors:
@@ -139,7 +119,39 @@ def _run(
             f"a trial ended without a result: {_last_line(error)}",
             hint="Repeat the command: what has finished is kept, and the others go on.",
         ) from error
-    shutil.rmtree(storage, ignore_errors=True)
+
+
+def _tuner(
+    search: Search, suggestions: Suggestions, bar: Step, at_once: int, resources: dict[str, int]
+) -> Any:
+    """Ray's Tuner for the trials that are missing."""
+    from ray import tune as ray_tune
+
+    from detect_tl.scale.tune_parts import Cut, Halving, Watch
+
+    threads, began = resources["cpu"], suggestions.began
+
+    def trial(config: dict[str, Any]) -> None:
+        _trial(search, config, threads, began)
+
+    return ray_tune.Tuner(
+        ray_tune.with_resources(trial, resources),
+        tune_config=ray_tune.TuneConfig(
+            search_alg=suggestions,
+            scheduler=Halving(search),
+            num_samples=suggestions.missing,
+            max_concurrent_trials=at_once,
+            reuse_actors=True,
+        ),
+        run_config=ray_tune.RunConfig(
+            name="trials",
+            storage_path=str(search.folder / _STORAGE),
+            callbacks=[Watch(suggestions, bar)],
+            stop=Cut(suggestions),
+            verbose=0,
+            failure_config=ray_tune.FailureConfig(max_failures=_LIVES),
+        ),
+    )
 
 
 @contextmanager
@@ -182,8 +194,6 @@ def shares(
 def _trial(search: Search, config: dict[str, Any], threads: int, began: float) -> None:
     """Carry out a trial in a process of the cluster, and report each of its epochs."""
     from ray import tune as ray_tune
-
-    from detect_tl.core.progress import Silent
 
     since = time.time() - began
 

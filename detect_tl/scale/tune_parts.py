@@ -25,14 +25,15 @@ class Suggestions(Searcher):  # type: ignore[misc]  # Ray is not followed by the
     Ray's own `OptunaSearch` cannot be told of trials that ended before it began when some settings
     depend on others.
 
-    cut: why the search ends before its trials do, by a refusal or by Ctrl-C; None: it does not.
+    began: when the search did. cut: why it ends before its trials do, by a refusal or by Ctrl-C;
+    None: it does not.
     """
 
     def __init__(self, search: Search, began: float, ended: Ended) -> None:
         super().__init__(metric=VALUE, mode="max")
         self.cut: BaseException | None = None
         self._search = search
-        self._began = began
+        self.began = began
         self._ended = ended
         self._studied = Studied(search)
         self._settings = suggested(search)
@@ -43,10 +44,15 @@ class Suggestions(Searcher):  # type: ignore[misc]  # Ray is not followed by the
             if found is not None:
                 _Running(record.number, *found).end(self._studied, record)
 
+    @property
+    def missing(self) -> int:
+        """Trials that have not ended."""
+        return self._search.trials - len(self._search.records())
+
     def suggest(self, trial_id: str) -> Any:
         number = self._left.pop(0) if self._left else len(self._settings)
         known = self._settings.get(number)
-        if known is None and number and self._search.over(self._began):
+        if known is None and number and self._search.over(self.began):
             return Searcher.FINISHED
         found = self._studied.ask(number, known)
         if found is None:
@@ -72,7 +78,7 @@ class Suggestions(Searcher):  # type: ignore[misc]  # Ray is not followed by the
         number, settings = running.number, running.settings
         record = self._search.record(number)
         if record is None:
-            began = told.get(BEGAN, time.time() - self._began)
+            began = told.get(BEGAN, time.time() - self.began)
             record = end_trial(self._search, number, settings, "stopped", began=began)
         running.end(self._studied, record)
         self._ended(record)

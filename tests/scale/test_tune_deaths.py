@@ -21,7 +21,7 @@ from tests.training.conftest import shapes, small_checkpoint  # noqa: F401  # fi
 
 pytestmark = pytest.mark.slow
 
-EPOCHS = 3
+EPOCHS = 6
 
 
 @pytest.fixture
@@ -84,6 +84,8 @@ def test_a_trial_of_a_lost_machine_goes_on_to_the_same_end(
         (0, EPOCHS, "complete"),
         (1, EPOCHS, "complete"),
     ]
+    starts = [len(list(out.glob(f"trials/{name}/tensorboard/*"))) for name in ("000", "001")]
+    assert sorted(starts) == [1, 2]  # that of the lost machine was begun twice
     common = TrainConfig.parse({**settings, "data": out / "dataset"})
     alone = Search(tmp_path / "alone", common, Space({}), Rungs.of(EPOCHS), 2)
     for record in result.records:
