@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,9 +16,11 @@ from typing import Any
 
 import pytest
 import torch
+from click.testing import CliRunner
 
 from detect_tl import api
 from detect_tl.api.tuning import TuneResult
+from detect_tl.cli.app import app
 from detect_tl.core.errors import DetectTLError, UsageError
 from detect_tl.core.files import read_json, walk_files
 from detect_tl.models.checkpoint import load_checkpoint
@@ -148,7 +151,7 @@ def test_a_search_over_rates_computes_features_once_and_ends_in_a_run(
 
 
 @pytest.mark.slow
-def test_the_test_split_is_measured_beside_the_best(
+def test_the_test_split_is_measured_beside_the_best_and_its_command_repeats_it(
     settings: dict[str, Any], tmp_path: Path
 ) -> None:
     prepared = tmp_path / "prepared"
@@ -157,6 +160,11 @@ def test_the_test_split_is_measured_beside_the_best(
     assert list(result.tuning.test) == [0]
     assert "on the test split" in result.tuning.caution
     assert not (settings["out"] / "dataset").exists()
+    done = CliRunner().invoke(app, shlex.split(result.command)[1:])
+    assert done.exit_code == 0, done.output
+    runs = (settings["out"] / "best", result.best)
+    again, best = (tensors(run / "weights" / "best.pt") for run in runs)
+    assert [name for name in best if not torch.equal(best[name], again[name])] == []
 
 
 def arguments(settings: dict[str, Any]) -> list[str]:
