@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         split,
         stats,
         train,
+        tune,
     )
     from detect_tl.training.engine import TransferTrainer
 
@@ -70,6 +71,7 @@ __all__ = [
     "split",
     "stats",
     "train",
+    "tune",
 ]
 
 

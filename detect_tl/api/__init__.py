@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from detect_tl.api.ranking import weights_rank
     from detect_tl.api.rerunning import rerun
     from detect_tl.api.training import resume, train, train_plan
+    from detect_tl.api.tuning import tune, tune_plan
     from detect_tl.api.viewing import show, stats
     from detect_tl.api.weights import weights_fetch, weights_info, weights_list, weights_path
 
@@ -79,6 +80,10 @@ _MODULES = {
         "train",
         "train_plan",
     ),
+    "tuning": (
+        "tune",
+        "tune_plan",
+    ),
     "viewing": (
         "show",
         "stats",
@@ -125,6 +130,8 @@ __all__ = [
     "stats",
     "train",
     "train_plan",
+    "tune",
+    "tune_plan",
     "weights_fetch",
     "weights_info",
     "weights_list",

@@ -155,7 +155,7 @@ def _beside(plan: AdaptPlan) -> Path:
 def _work_folder(out: Path, plan: AdaptPlan, progress: Progress) -> Path:
     """The folder to work in: a new one, or that of the same adaptation when it was interrupted."""
     from detect_tl.core.files import atomic_folder, read_json, write_json
-    from detect_tl.training.run import check_device
+    from detect_tl.training.beginning import check_device
 
     check_device(plan.device)
     folder, wanted = work_folder(out), plan.fingerprint()

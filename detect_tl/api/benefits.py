@@ -183,8 +183,8 @@ def _make(folder: Path, asked: TrainConfig, progress: Progress) -> None:
     """
     from detect_tl.core.files import atomic_folder, write_json
     from detect_tl.training.augmentation import chosen_augmentation
+    from detect_tl.training.beginning import check_device, plan_only
     from detect_tl.training.data import place_dataset
-    from detect_tl.training.run import check_device, plan_only
 
     check_device(asked.device)
     chosen_augmentation(asked.augment)

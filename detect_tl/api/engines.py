@@ -59,7 +59,7 @@ def _torch(
             f"torch does not run {files.name}", hint="Name the run folder or the .pt file."
         )
     from detect_tl.models.torch_backend import TorchBackend
-    from detect_tl.training.run import check_device
+    from detect_tl.training.beginning import check_device
 
     name = torch_device(device)
     check_device(name)

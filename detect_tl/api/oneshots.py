@@ -154,8 +154,8 @@ def _asked(
 def _common(folder: Path, asked: TrainConfig, progress: Progress) -> TrainConfig:
     """What all trained runs share, on one prepared data set; a folder of other runs is refused."""
     from detect_tl.core.files import atomic_folder, read_json, write_json
+    from detect_tl.training.beginning import check_device, plan_only
     from detect_tl.training.data import place_dataset
-    from detect_tl.training.run import check_device, plan_only
 
     settings = asked.model_dump(mode="json", exclude={"data", "out"})
     now = {"data": str(asked.data.resolve()), "settings": settings}

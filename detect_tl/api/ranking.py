@@ -63,7 +63,7 @@ def weights_rank(
     objects to learn from, WeightsError for named weights that are missing or refused.
     """
     from detect_tl.evaluation.ranking import Ranking
-    from detect_tl.training.run import check_device
+    from detect_tl.training.beginning import check_device
 
     if images < 2:
         raise UsageError("2 images at least are needed: one to learn from, one to judge")

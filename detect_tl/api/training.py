@@ -78,8 +78,8 @@ def train_plan(data: Data, *, progress: Progress | None = None, **settings: Any)
 
     Nothing is trained and nothing written. Raises what `train` raises for what cannot be used.
     """
+    from detect_tl.training.beginning import plan_only
     from detect_tl.training.config import TrainConfig
-    from detect_tl.training.run import plan_only
 
     return plan_only(TrainConfig.parse({"data": data, **settings}), progress)
 

@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, str] = {
     "oneshot": "Detect from a handful of examples, without training.",
     "adapt": "Fit a model to pictures of another camera, without labels.",
     "benefit": "Measure what transfer gains over training from scratch.",
+    "tune": "Look for settings that suit your data better than the default.",
     "eval": "Measure how good a model is, how sure that is, and where it fails.",
     "compare": "Say which of several models is better.",
     "export": "Write a model as ONNX, proved to answer alike.",

@@ -11,6 +11,7 @@ from click.core import ParameterSource
 from pydantic.fields import FieldInfo
 
 from detect_tl import api
+from detect_tl.api.commands import FLAGS
 from detect_tl.api.training import TrainResult
 from detect_tl.cli.declared import explained, put_options
 from detect_tl.cli.errors import resumable
@@ -129,12 +130,11 @@ _TYPES: dict[str, click.ParamType[Any]] = {
     "same": NEW_NAMES,
     "keep_classes": CommaList("classes"),
 }
-_FLAGS = {"from_format": "from", "same": "map"}
 
 
 def _option(name: str, field: FieldInfo) -> click.Option:
     """One field as an option."""
-    word = _FLAGS.get(name, name.replace("_", "-"))
+    word = FLAGS.get(name, name.replace("_", "-"))
     flag = f"--{word}"
     kind = _kind(name, field)
     if kind is bool and field.default is True:

@@ -83,6 +83,10 @@ class MachineError(DetectTLError):
     exit_code = 5
 
 
+class OutOfMemoryError(MachineError):
+    """A training needs more memory than there is: with other settings it may fit."""
+
+
 def did_you_mean(wrong: str, known: Iterable[str], *, most: int = 12) -> str:
     """Return a hint that names the nearest of `known`, or the first `most` of them."""
     names = list(known)

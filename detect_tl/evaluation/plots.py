@@ -23,8 +23,8 @@ Curves = Mapping[str, Sequence[float]]
 """Columns of `metrics.csv` by name, one value per epoch, NaN where a cell is empty."""
 
 # Okabe and Ito's colours, which people with any colour vision can tell apart
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-_INK = "#7d8590"  # readable on white and on black: the report follows the reader's theme
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+INK = "#7d8590"  # readable on white and on black: the report follows the reader's theme
 
 
 _LOSSES = {
@@ -132,10 +132,10 @@ def write_results(curves: Curves, path: Path) -> None:
 
 def panel_svg(panel: Panel) -> str:
     """Draw one panel as an SVG document; the same panel gives the same text."""
-    return _svg(lambda axes: _draw(axes, panel))
+    return svg_of(lambda axes: _draw(axes, panel))
 
 
-def _svg(draw: Callable[[Axes], None]) -> str:
+def svg_of(draw: Callable[[Axes], None]) -> str:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -157,16 +157,16 @@ def calibration_svg(bins: Sequence[Mapping[str, Any]]) -> str:
     most = max((each["detections"] for each in there), default=1)
 
     def draw(axes: Axes) -> None:
-        axes.plot([0, 1], [0, 1], color=_INK, linewidth=1, linestyle="--")
+        axes.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle="--")
         points = [each["confidence"] for each in there], [each["precision"] for each in there]
-        axes.plot(*points, color=_COLOURS[0], linewidth=1.5)
+        axes.plot(*points, color=COLOURS[0], linewidth=1.5)
         sizes = [12 + 90 * math.sqrt(each["detections"] / most) for each in there]
-        axes.scatter(*points, s=sizes, color=_COLOURS[0], zorder=3)
-        _dress(axes, "share that is right", legend=False, across="confidence")
+        axes.scatter(*points, s=sizes, color=COLOURS[0], zorder=3)
+        dress(axes, "share that is right", legend=False, across="confidence")
         axes.set_xlim(0, 1.02)
         axes.set_ylim(0, 1.04)
 
-    return _svg(draw)
+    return svg_of(draw)
 
 
 def confidence_svg(points: Sequence[Mapping[str, Any]]) -> str:
@@ -174,15 +174,15 @@ def confidence_svg(points: Sequence[Mapping[str, Any]]) -> str:
     across = [point["confidence"] for point in points]
 
     def draw(axes: Axes) -> None:
-        for name, colour in zip(("precision", "recall", "f1"), _COLOURS, strict=False):
+        for name, colour in zip(("precision", "recall", "f1"), COLOURS, strict=False):
             values = [math.nan if point[name] is None else point[name] for point in points]
             label = "F1" if name == "f1" else name
             axes.plot(across, values, label=label, color=colour, linewidth=1.8)
-        _dress(axes, "all classes", legend=True, across="confidence")
+        dress(axes, "all classes", legend=True, across="confidence")
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1.04)
 
-    return _svg(draw)
+    return svg_of(draw)
 
 
 def _draw(axes: Axes, panel: Panel) -> None:
@@ -197,29 +197,29 @@ def _draw(axes: Axes, panel: Panel) -> None:
             marker="o" if lone else "",
             markersize=4,
         )
-    _dress(axes, panel.title, legend=len(panel.lines) > 1)
+    dress(axes, panel.title, legend=len(panel.lines) > 1)
     if panel.title.startswith(("mAP", "Precision")):
         axes.set_ylim(0, 1)
 
 
-def _dress(axes: Axes, title: str, *, legend: bool, across: str = "epoch") -> None:
+def dress(axes: Axes, title: str, *, legend: bool, across: str = "epoch") -> None:
     """Title, grid and letters of a diagram; across: what its horizontal axis is."""
-    axes.set_title(title, fontsize=10, color=_INK, loc="left")
-    axes.set_xlabel(across, fontsize=8, color=_INK)
-    axes.tick_params(labelsize=8, colors=_INK)
+    axes.set_title(title, fontsize=10, color=INK, loc="left")
+    axes.set_xlabel(across, fontsize=8, color=INK)
+    axes.tick_params(labelsize=8, colors=INK)
     if across == "epoch":
         axes.locator_params(axis="x", integer=True)
     axes.patch.set_alpha(0)
     axes.grid(visible=True, alpha=0.25, linewidth=0.6)
     for name, spine in axes.spines.items():
         spine.set_visible(name in ("left", "bottom"))
-        spine.set_color(_INK)
+        spine.set_color(INK)
     if legend:
-        axes.legend(fontsize=8, frameon=False, labelcolor=_INK)
+        axes.legend(fontsize=8, frameon=False, labelcolor=INK)
 
 
 def _cycle(panel: Panel) -> list[str]:
-    return [_COLOURS[k % len(_COLOURS)] for k in range(len(panel.lines))]
+    return [COLOURS[k % len(COLOURS)] for k in range(len(panel.lines))]
 
 
 def write_benefit(benefit: Benefit, metric: str, path: Path) -> None:
@@ -234,7 +234,7 @@ def write_benefit(benefit: Benefit, metric: str, path: Path) -> None:
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.add_subplot()
     epochs = range(benefit.epochs + 1)
-    for (side, courses), colour in zip(benefit.sides.items(), _COLOURS, strict=False):
+    for (side, courses), colour in zip(benefit.sides.items(), COLOURS, strict=False):
         means = mean_course(courses)
         limits = [mean.low for mean in means], [mean.high for mean in means]
         axes.fill_between(epochs, *limits, color=colour, alpha=0.15, linewidth=0)
@@ -242,7 +242,7 @@ def write_benefit(benefit: Benefit, metric: str, path: Path) -> None:
             axes.plot(epochs, course.values, color=colour, linewidth=0.7, alpha=0.7)
         axes.plot(epochs, [mean.mean for mean in means], color=colour, linewidth=2.4, label=side)
     title = f"{metric} on val: {len(benefit.seeds)} seeds, their mean and its 95 % interval"
-    _dress(axes, title, legend=True)
+    dress(axes, title, legend=True)
     # by the runs: the band of two seeds alone would fill the picture
     top = max(max(course.values) for courses in benefit.sides.values() for course in courses)
     axes.set_ylim(0, min(top * 1.15, 1.0) or 1.0)
@@ -269,7 +269,7 @@ def write_study(study: Study, metric: str, path: Path) -> None:
             (r.tuned, [t.tuned for t in r.trials]) for r in study.rows
         ],
     }
-    for number, ((side, rows), colour) in enumerate(zip(sides.items(), _COLOURS, strict=False)):
+    for number, ((side, rows), colour) in enumerate(zip(sides.items(), COLOURS, strict=False)):
         places = [place + (number - 0.5) * 0.08 for place in across]
         means = [mean.mean for mean, _ in rows]
         bars = [mean.mean - mean.low for mean, _ in rows]
@@ -278,7 +278,7 @@ def write_study(study: Study, metric: str, path: Path) -> None:
             axes.scatter([place] * len(values), values, s=12, color=colour, alpha=0.6)
     seeds = len(study.rows[0].trials)
     title = f"{metric} on val: {seeds} draws, their mean and its 95 % interval"
-    _dress(axes, title, legend=True, across="pictures of each class")
+    dress(axes, title, legend=True, across="pictures of each class")
     axes.set_xticks(list(across), [str(row.shots) for row in study.rows])
     top = max(max(t.imprinted, t.tuned) for row in study.rows for t in row.trials)
     axes.set_ylim(0, min(top * 1.25, 1.0) or 1.0)

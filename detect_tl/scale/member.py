@@ -76,6 +76,7 @@ def _train(order: Order, scratch: Path) -> None:
     from detect_tl.training.folder import RunFolder
     from detect_tl.training.run import carry_on
     from detect_tl.training.team import Team
+    from detect_tl.training.trainer import Conduct
 
     context = ray.train.get_context()
     team = Team(
@@ -83,7 +84,6 @@ def _train(order: Order, scratch: Path) -> None:
         size=context.get_world_size(),
         local_rank=context.get_local_rank(),
         local_size=context.get_local_world_size(),
-        threads=order.cores,
     )
     run = RunFolder(scratch / "run")
     fill(run.path, ray.get(order.folder))
@@ -100,10 +100,11 @@ def _train(order: Order, scratch: Path) -> None:
     described = read_json(run.path / "dataset.json")
     write_json(run.path / "dataset.json", {**described, "path": str(dataset)})
     if not team.leads:
-        carry_on(run, config, Silent(), team)
+        carry_on(run, config, Silent(), Conduct(threads=order.cores, team=team))
         return
     mirror = Mirror(run.path, order.keeper, order.attempt, order.places)
-    carry_on(run, config, Distant(order.keeper, order.attempt), team, [mirror])
+    conduct = Conduct(threads=order.cores, team=team, watchers=[mirror])
+    carry_on(run, config, Distant(order.keeper, order.attempt), conduct)
     mirror.send()
 
 

@@ -57,8 +57,8 @@ def train(
     Raises what `api.train` raises, UsageError for a batch that cannot be shared evenly, and
     MachineError when the cluster has no room for so many, or loses them again and again.
     """
+    from detect_tl.training.beginning import begin
     from detect_tl.training.config import TrainConfig
-    from detect_tl.training.run import begin
 
     show = progress or Silent()
     config = TrainConfig.parse({"data": data, **settings})

@@ -34,10 +34,10 @@ from detect_tl.training.determinism import forget_mosaic_buffer, seed_epoch
 from detect_tl.training.forward import Forward
 from detect_tl.training.imprint import imprint
 from detect_tl.training.lesson import Lessons, Teacher
-from detect_tl.training.loggers import Listener
+from detect_tl.training.loggers import GoesOn, Listener
 from detect_tl.training.objective import extend
 from detect_tl.training.plan import choose_for
-from detect_tl.training.precision import cpu_has_bfloat16, try_bfloat16, use_all_cores
+from detect_tl.training.precision import cpu_has_bfloat16, try_bfloat16, use_cores
 from detect_tl.training.rates import make_optimizer
 from detect_tl.training.saving import checkpoint, restore, state, write_bytes, write_row
 from detect_tl.training.staging import Settings, Staging
@@ -66,11 +66,12 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
     augment: in the place of Ultralytics' own. canvas: (width, height) of training pictures; None:
     Ultralytics' square. say: takes lines for a person. validates_best:
     whether the best checkpoint is validated once more at the end, as Ultralytics does. listeners:
-    are told the numbers of every epoch. teachers: models that it learns from, beside the labels.
-    kept: number of classes that it is to go on knowing; BatchNorm then stays as it was transferred.
-    places: what checkpoints say of files and folders, where it trains elsewhere than it is kept.
-    team: a setting; those it trains with, of which each has a trainer like this one. To Ultralytics
-    every one of them is alone; `batch` is that of all together.
+    are told the numbers of every epoch. goes_on: is asked after every epoch, when all of it has
+    been written, whether there is to be another. teachers: models that it learns from, beside the
+    labels. kept: number of classes that it is to go on knowing; BatchNorm then stays as it was
+    transferred. places: what checkpoints say of files and folders, where it trains elsewhere than
+    it is kept. team: a setting; those it trains with, of which each has a trainer like this one. To
+    Ultralytics every one of them is alone; `batch` is that of all together.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         self.mixed_precision = bool(settings.get("amp", True))
         super().__init__(cfg, settings, _callbacks)
         if self.device.type == "cpu":
-            use_all_cores(self.team.threads)
+            use_cores(self.own.threads)
         self.plan: TransferPlan | None = None
         self.resume_state: dict[str, Any] | None = None
         self.augment: Augment | None = None
@@ -102,9 +103,12 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         self.start_metrics: dict[str, float] = {}
         self.validates_best = True
         self.listeners: Sequence[Listener] = ()
+        self.goes_on: GoesOn | None = None
+        self.told: Mapping[str, float] = {}
         self.add_callback("on_train_start", _Transfer._begin)
         self.add_callback("on_train_epoch_start", _Transfer._begin_epoch)
         self.add_callback("on_train_batch_start", _Transfer._begin_batch)
+        self.add_callback("on_fit_epoch_end", _Transfer._end_epoch)
 
     # -- the model ---------------------------------------------------------------------------
 
@@ -305,6 +309,12 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
     def _begin_batch(self) -> None:
         self.staging.begin_batch(self.epoch)
 
+    def _end_epoch(self) -> None:
+        """Ask whether to go on. Ultralytics tells of its last validation as of an epoch, too."""
+        told, self.told = self.told, {}
+        if told and self.goes_on is not None and not self.goes_on(self.epoch + 1, told):
+            self.stop = True
+
     # -- stages ------------------------------------------------------------------------------
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -377,6 +387,7 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
     def _record(self, epoch: int, seconds: float, metrics: Mapping[str, Any]) -> None:
         values = {name: float(value) for name, value in metrics.items()}
         write_row(self.csv, epoch, seconds, values)
+        self.told = values if epoch else {}
         for tell in self.listeners:
             tell(epoch, values)
 

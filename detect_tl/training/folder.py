@@ -93,6 +93,11 @@ class RunFolder:
         return self.path / "adaptation.json"
 
     @property
+    def trial(self) -> Path:
+        """How it ended as a trial of a search; only there where it was one."""
+        return self.path / "trial.json"
+
+    @property
     def finished(self) -> bool:
         return self.best.exists() and not self.resume_state.exists()
 
@@ -125,6 +130,14 @@ class RunFolder:
         write_json(self.path / "dataset.json", dataset)
         here = {**environment(device), "weights_sha256": weights}
         write_json(self.path / "environment.json", here)
+
+    def epochs(self) -> dict[int, dict[str, float]]:
+        """The rows of `metrics.csv` by the number of the epoch, 0 being the start."""
+        if not self.metrics.exists():
+            return {}
+        with self.metrics.open(newline="") as stream:
+            rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(stream)]
+        return {int(row["epoch"]): row for row in rows}
 
     def drop_epochs_after(self, epoch: int) -> None:
         """Remove the rows of `metrics.csv` that belong to epochs after `epoch` (0-based)."""

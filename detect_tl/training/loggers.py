@@ -17,6 +17,9 @@ from detect_tl.training.folder import RunFolder
 Listener = Callable[[int, Mapping[str, float]], None]
 """Is told the number of an epoch, from 1 (0: before training), and its values by name."""
 
+GoesOn = Callable[[int, Mapping[str, float]], bool]
+"""Is asked after an epoch, by its number from 1 and its values, whether the run goes on."""
+
 MLFLOW_VARIABLE = "MLFLOW_TRACKING_URI"
 _MLFLOW_FILE = "mlflow.json"
 

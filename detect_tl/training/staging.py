@@ -36,7 +36,8 @@ class Settings:
     the number of epochs. refresh: after so many epochs, other views take their place; None: never.
     cache_limit: bytes. imprint: whether rows of new classes are computed from their objects.
     kin: file of classes that lend their rows. l2_sp: how strongly weights are pulled towards where
-    they began. measure_start: whether to validate before the first step.
+    they began. measure_start: whether to validate before the first step. threads: cores that a CPU
+    run may use; None: all there are.
     """
 
     strategy: str | None = None
@@ -47,6 +48,7 @@ class Settings:
     kin: Path | None = None
     l2_sp: float = 0.0
     measure_start: bool = False
+    threads: int | None = None
 
     @classmethod
     def taken_from(cls, settings: dict[str, Any]) -> Settings:

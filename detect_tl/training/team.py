@@ -25,14 +25,13 @@ class Team:
     of torch that is open.
 
     rank: from 0 to `size` - 1; the first one leads: it alone validates and writes. local_rank,
-    local_size: the same among those on this machine. threads: of torch; None: one for every core.
+    local_size: the same among those on this machine.
     """
 
     rank: int = 0
     size: int = 1
     local_rank: int = 0
     local_size: int = 1
-    threads: int | None = None
 
     @property
     def alone(self) -> bool:

@@ -61,7 +61,7 @@ def test_help_of_a_command_loads_nothing_heavy(name: str) -> None:
     loaded = {module.partition(".")[0] for module in done.stderr.split()}
     assert "click" in loaded
     # The options of a training are the fields of its settings, which pydantic checks.
-    allowed = {"pydantic"} if name in ("benefit", "oneshot", "train", "resume") else set()
+    allowed = {"pydantic"} if name in ("benefit", "oneshot", "train", "tune", "resume") else set()
     assert loaded.isdisjoint(set(HEAVY) - allowed)
 
 

@@ -12,9 +12,10 @@ import torch
 from detect_tl.core.errors import UsageError
 from detect_tl.core.files import read_json
 from detect_tl.models.checkpoint import load_checkpoint, same_tensors
+from detect_tl.training.beginning import plan_only
 from detect_tl.training.config import TrainConfig
 from detect_tl.training.pictures import Pictures
-from detect_tl.training.run import plan_only, resume, train
+from detect_tl.training.run import resume, train
 from tests.devices import DEVICE
 from tests.training.conftest import SIDE
 

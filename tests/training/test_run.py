@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from detect_tl.models.checkpoint import load_checkpoint
 from detect_tl.training.config import TrainConfig
 from detect_tl.training.folder import RunFolder
 from detect_tl.training.run import resume, train
+from detect_tl.training.trainer import Conduct
 from tests.devices import DEVICE
 
 pytestmark = pytest.mark.slow
@@ -87,6 +89,48 @@ def test_run_folder_says_what_was_done(
         train(config(shapes, small_checkpoint, run.path, epochs=1))
     with pytest.raises(UsageError, match="has finished"):
         resume(run.path)
+
+
+def test_a_run_that_is_told_to_stop_has_finished(
+    shapes: Path, small_checkpoint: Path, tmp_path: Path
+) -> None:
+    asked: list[tuple[int, float]] = []
+
+    def goes_on(epoch: int, row: Mapping[str, float]) -> bool:
+        asked.append((epoch, row["metrics/mAP50-95(B)"]))
+        return epoch < 2
+
+    settings = config(shapes, small_checkpoint, tmp_path / "run", epochs=4, measure_start=True)
+    result = train(settings, conduct=Conduct(goes_on, threads=1))
+    assert result.epochs == 2
+    assert result.run.finished
+    assert torch.get_num_threads() == 1
+    rows = result.run.epochs()
+    assert list(rows) == [0, 1, 2]
+    assert [epoch for epoch, _ in asked] == [1, 2]
+    told = [rows[epoch]["metrics/mAP50-95(B)"] for epoch, _ in asked]
+    assert told == pytest.approx([value for _, value in asked], rel=1e-5)
+
+
+def test_a_run_that_ended_while_it_was_asked_is_asked_again(
+    shapes: Path, small_checkpoint: Path, tmp_path: Path
+) -> None:
+    def dies(epoch: int, row: Mapping[str, float]) -> bool:
+        if epoch == 2:
+            raise KeyboardInterrupt
+        return True
+
+    settings = config(shapes, small_checkpoint, tmp_path / "run", epochs=4)
+    with pytest.raises(KeyboardInterrupt):
+        train(settings, conduct=Conduct(dies))
+    run = RunFolder(settings.out)
+    assert not run.finished
+    before = run.best.read_bytes(), run.last.read_bytes(), run.metrics.read_bytes()
+    asked: list[int] = []
+    result = resume(run.path, conduct=Conduct(lambda epoch, _: bool(asked.append(epoch))))
+    assert (asked, result.epochs) == ([1, 2], 2)
+    assert run.finished
+    assert (run.best.read_bytes(), run.last.read_bytes(), run.metrics.read_bytes()) == before
 
 
 SCRIPT = """

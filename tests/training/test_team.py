@@ -15,12 +15,14 @@ from torch import Tensor, distributed, multiprocessing
 
 from detect_tl.core.progress import Silent
 from detect_tl.models.checkpoint import load_checkpoint
+from detect_tl.training.beginning import begin
 from detect_tl.training.config import TrainConfig
 from detect_tl.training.folder import RunFolder
 from detect_tl.training.lesson import Lessons
 from detect_tl.training.objective import extend
-from detect_tl.training.run import begin, carry_on
+from detect_tl.training.run import carry_on
 from detect_tl.training.team import Shares, Team
+from detect_tl.training.trainer import Conduct
 from tests.training.test_coverage import SIDE, model_of
 from tests.training.test_lesson import NAMES, sure, teacher_of
 
@@ -98,7 +100,8 @@ def whole_run(team: Team, place: Path) -> dict[str, Any]:
     """Do a run that was begun in `place`, in a folder of this member's own."""
     run = RunFolder(shutil.copytree(place / "run", place / f"run{team.rank}"))
     seen = Seen()
-    carry_on(run, run.config().model_copy(update={"out": run.path}), Silent(), team, [seen])
+    conduct = Conduct(threads=1, team=team, watchers=[seen])
+    carry_on(run, run.config().model_copy(update={"out": run.path}), Silent(), conduct)
     return seen.found
 
 
@@ -109,7 +112,7 @@ def member(rank: int, folder: str) -> None:
     distributed.init_process_group(
         "gloo", init_method=f"file://{place / 'meeting'}", rank=rank, world_size=2
     )
-    team = Team(rank, 2, local_rank=rank, local_size=2, threads=1)
+    team = Team(rank, 2, local_rank=rank, local_size=2)
     found: dict[str, Any] = {
         f"{name} {task}": step(team, name, task, taught=taught) for name, task, taught in CASES
     }
