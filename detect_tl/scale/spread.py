@@ -7,6 +7,7 @@ computes the tasks of a node that is lost again on another; what a task writes i
 from __future__ import annotations
 
 import os
+import pickle
 import socket
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -73,7 +74,8 @@ class _Spread:
         try:
             while True:
                 for task in islice(remaining, self._most - len(running)):
-                    running.append(self._remote.remote(function, task, self._where))
+                    given = pickle.dumps((function, task), pickle.HIGHEST_PROTOCOL)
+                    running.append(self._remote.remote(given, self._where))
                 if not running:
                     return
                 yield _result(running.popleft())
@@ -98,7 +100,7 @@ def _result(reference: Any) -> Any:
     try:
         while True:
             try:
-                return ray.get(reference, timeout=_PATIENCE)
+                return pickle.loads(ray.get(reference, timeout=_PATIENCE))  # noqa: S301 - ours
             except GetTimeoutError:
                 _refuse_without_nodes()
     except RayTaskError as error:
@@ -124,18 +126,21 @@ def _refuse_without_nodes() -> None:
         )
 
 
-def _computed(
-    function: Callable[[Any], Any], task: Any, where: tuple[str | None, tuple[str, ...]]
-) -> Any:
-    """Compute one task, in the folder that its relative paths are seen from."""
+def _computed(given: bytes, where: tuple[str | None, tuple[str, ...]]) -> bytes:
+    """Compute one task, in the folder that its relative paths are seen from.
+
+    Task and result are bytes, since arrays that Ray hands over cannot be written to, and hold the
+    memory that all processes share for as long as they live.
+    """
     folder, places = where
     for place in (*places, *([folder] if folder else [])):
         if not Path(place).exists():
             raise MachineError(f"the node {socket.gethostname()} has no {place}", hint=_SHARE)
     if folder:
         os.chdir(folder)
+    function, task = pickle.loads(given)  # noqa: S301 - of the process that this one works for
     try:
-        return function(task)
+        return pickle.dumps(function(task), pickle.HIGHEST_PROTOCOL)
     except FileNotFoundError as error:
         text = f"the node {socket.gethostname()} has no {error.filename}"
         raise MachineError(text, hint=_SHARE) from error
