@@ -108,21 +108,6 @@ def test_two_processes_make_the_same_steps(
     assert moved > 0.01
 
 
-def test_two_processes_keep_features_of_their_shares_and_what_is_frozen_is_as_it_was(
-    two_cores: Cluster,
-    settings: dict[str, Any],
-    tmp_path: Path,
-) -> None:
-    result = train(workers=2, out=tmp_path / "run", strategy="freeze", **settings)
-    before, after = tensors(Path(settings["weights"])), tensors(result.last)
-    frozen = [name for name in before if int(name.split(".")[1]) < BACKBONE]
-    assert any("running_var" in name for name in frozen)
-    assert all(torch.equal(before[name], after[name]) for name in frozen)
-    assert epochs(result.run) == [1, 2]
-    assert RunFolder(result.run).finished
-    assert result.evaluation.metrics.box.map50_95 is not None
-
-
 @pytest.mark.parametrize(
     "refused",
     [
@@ -195,6 +180,7 @@ def test_what_a_cluster_has_begun_a_single_machine_can_finish(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Each kept features of its share of the pictures; the single machine keeps those of all."""
     monkeypatch.setattr("detect_tl.scale.train._MOST_LOSSES", 0)
     run = tmp_path / "run"
     settings |= {"epochs": 4}
@@ -206,3 +192,7 @@ def test_what_a_cluster_has_begun_a_single_machine_can_finish(
     result = api.resume(run)
     assert epochs(result.run) == [1, 2, 3, 4]
     assert RunFolder(result.run).finished
+    before, after = tensors(Path(settings["weights"])), tensors(result.last)
+    frozen = [name for name in before if int(name.split(".")[1]) < BACKBONE]
+    assert any("running_var" in name for name in frozen)
+    assert all(torch.equal(before[name], after[name]) for name in frozen)
