@@ -142,6 +142,7 @@ def test_an_error_in_a_process_arrives_as_it_is_and_is_not_tried_again(
     with pytest.raises(GateError, match="no longer a number in epoch") as caught:
         train(workers=2, out=tmp_path / "run", **settings)
     assert caught.value.hint
+    assert caught.value.path == tmp_path / "run"  # not where the process has trained
     assert (tmp_path / "run" / "weights" / "resume.pt").is_file()
 
 
