@@ -15,7 +15,7 @@ import ray.train
 from ray.exceptions import RayError
 
 from detect_tl import __version__
-from detect_tl.core.errors import MachineError
+from detect_tl.core.errors import DetectTLError, MachineError
 from detect_tl.core.files import read_json, write_json
 from detect_tl.core.progress import Silent
 from detect_tl.scale.keeper import Distant, Mirror, fill
@@ -54,14 +54,25 @@ def work(settings: Mapping[str, Any]) -> None:
     order: Order = settings["order"]
     for name in _OF_TORCH:
         os.environ.pop(name, None)
-    try:
-        _check_version(order)
-        with TemporaryDirectory(prefix="detect-tl-") as scratch:
-            _train(order, Path(scratch))
-    except Exception as error:
-        if not isinstance(error, _OF_OTHERS):
-            ray.get(order.keeper.fail.remote(error))
-        raise
+    with TemporaryDirectory(prefix="detect-tl-") as scratch:
+        run = Path(scratch) / "run"
+        try:
+            _check_version(order)
+            _train(order, run)
+        except Exception as error:
+            if not isinstance(error, _OF_OTHERS):
+                told = _as_of_driver(error, run, Path(order.places["save_dir"]))
+                ray.get(order.keeper.fail.remote(told))
+            raise
+
+
+def _as_of_driver(error: Exception, here: Path, there: Path) -> Exception:
+    """An error that names the run folder where it is kept, and not where it was trained in."""
+    if not isinstance(error, DetectTLError):
+        return error
+    message, hint = (text.replace(str(here), str(there)) for text in (error.message, error.hint))
+    path = there if error.path == here else error.path
+    return type(error)(message, hint=hint, path=path, line=error.line)
 
 
 def _check_version(order: Order) -> None:
@@ -72,7 +83,7 @@ def _check_version(order: Order) -> None:
         )
 
 
-def _train(order: Order, scratch: Path) -> None:
+def _train(order: Order, folder: Path) -> None:
     from detect_tl.training.folder import RunFolder
     from detect_tl.training.run import carry_on
     from detect_tl.training.team import Team
@@ -85,9 +96,9 @@ def _train(order: Order, scratch: Path) -> None:
         local_rank=context.get_local_rank(),
         local_size=context.get_local_world_size(),
     )
-    run = RunFolder(scratch / "run")
+    run = RunFolder(folder)
     fill(run.path, ray.get(order.folder))
-    config = run.config().model_copy(update=_inputs(order, scratch))
+    config = run.config().model_copy(update=_inputs(order, folder.with_name("inputs")))
     config = config.model_copy(
         update={
             "out": run.path,
@@ -108,12 +119,12 @@ def _train(order: Order, scratch: Path) -> None:
     mirror.send()
 
 
-def _inputs(order: Order, scratch: Path) -> dict[str, Any]:
+def _inputs(order: Order, folder: Path) -> dict[str, Any]:
     """The files that the configuration names, where they are on this machine."""
     found: dict[str, Any] = {}
     for field, (name, content) in ray.get(order.inputs).items():
-        path = scratch / field / name
-        path.parent.mkdir()
+        path = folder / field / name
+        path.parent.mkdir(parents=True)
         path.write_bytes(content)
         found[field] = path if field == "kin" else str(path)
     return found

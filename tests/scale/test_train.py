@@ -108,21 +108,6 @@ def test_two_processes_make_the_same_steps(
     assert moved > 0.01
 
 
-def test_two_processes_keep_features_of_their_shares_and_what_is_frozen_is_as_it_was(
-    two_cores: Cluster,
-    settings: dict[str, Any],
-    tmp_path: Path,
-) -> None:
-    result = train(workers=2, out=tmp_path / "run", strategy="freeze", **settings)
-    before, after = tensors(Path(settings["weights"])), tensors(result.last)
-    frozen = [name for name in before if int(name.split(".")[1]) < BACKBONE]
-    assert any("running_var" in name for name in frozen)
-    assert all(torch.equal(before[name], after[name]) for name in frozen)
-    assert epochs(result.run) == [1, 2]
-    assert RunFolder(result.run).finished
-    assert result.evaluation.metrics.box.map50_95 is not None
-
-
 @pytest.mark.parametrize(
     "refused",
     [
@@ -157,6 +142,7 @@ def test_an_error_in_a_process_arrives_as_it_is_and_is_not_tried_again(
     with pytest.raises(GateError, match="no longer a number in epoch") as caught:
         train(workers=2, out=tmp_path / "run", **settings)
     assert caught.value.hint
+    assert caught.value.path == tmp_path / "run"  # not where the process has trained
     assert (tmp_path / "run" / "weights" / "resume.pt").is_file()
 
 
@@ -179,7 +165,7 @@ class KillsOne:
     def describe(self, text: str) -> None: ...
 
     def advance(self, *_: float) -> None:
-        if len(epochs(self._run) if (self._run / "metrics.csv").exists() else []) == 1:
+        if (self._run / "metrics.csv").exists() and epochs(self._run):
             members = [
                 process
                 for process in psutil.Process().children(recursive=True)
@@ -195,14 +181,19 @@ def test_what_a_cluster_has_begun_a_single_machine_can_finish(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Each kept features of its share of the pictures; the single machine keeps those of all."""
     monkeypatch.setattr("detect_tl.scale.train._MOST_LOSSES", 0)
     run = tmp_path / "run"
-    settings |= {"epochs": 4}
+    settings |= {"epochs": 12}  # enough for it to be noticed in time
     with pytest.raises(MachineError, match=r"process \d was lost") as caught:
         train(workers=2, out=run, progress=KillsOne(run), **settings)
     assert "detect-tl resume" in caught.value.hint
     done = len(epochs(run))
-    assert 1 <= done < 4
+    assert 1 <= done < 12
     result = api.resume(run)
-    assert epochs(result.run) == [1, 2, 3, 4]
+    assert epochs(result.run) == list(range(1, 13))
     assert RunFolder(result.run).finished
+    before, after = tensors(Path(settings["weights"])), tensors(result.last)
+    frozen = [name for name in before if int(name.split(".")[1]) < BACKBONE]
+    assert any("running_var" in name for name in frozen)
+    assert all(torch.equal(before[name], after[name]) for name in frozen)
