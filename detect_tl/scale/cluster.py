@@ -19,13 +19,14 @@ from typing import Any
 from detect_tl.core.errors import MachineError, UsageError
 from detect_tl.core.parallel import cores
 from detect_tl.core.progress import Progress, Silent
-from detect_tl.core.words import counted
+from detect_tl.core.words import counted, listed
 
 AUTO = "auto"
 CLIENT = "ray://"
 
 _STDERR = 2
 _PROBE_SECONDS = 5.0
+_PACKAGES = "ray", "pyarrow", "fsspec"
 _INSTALL = 'Install it with: pip install "detect-tl[ray]"'
 _START = "Start one with `ray start --head`, or leave --address out to use this machine alone."
 
@@ -74,9 +75,19 @@ class Cluster:
 
 
 def check_installed() -> None:
-    """Raise MachineError where Ray is missing."""
-    if find_spec("ray") is None:
+    """Raise MachineError where Ray, or what its extra brings, is missing."""
+    missing = [name for name in _PACKAGES if not _is_there(name)]
+    if "ray" in missing:
         raise MachineError("Ray is not installed, and --engine ray needs it", hint=_INSTALL)
+    if missing:
+        raise MachineError(f"--engine ray needs what is missing: {listed(missing)}", hint=_INSTALL)
+
+
+def _is_there(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 @contextmanager

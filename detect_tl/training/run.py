@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any
 
 import psutil
 import torch
@@ -39,7 +39,7 @@ from detect_tl.training.callbacks import ShowProgress, refuse_another_batch_size
 from detect_tl.training.config import TrainConfig
 from detect_tl.training.cost import peak_gpu_memory, peak_memory
 from detect_tl.training.data import describe_dataset, kept_classes, place_dataset, task_of
-from detect_tl.training.engine import TransferTrainer
+from detect_tl.training.engine import RESUME_FILE, TransferTrainer
 from detect_tl.training.folder import RunFolder
 from detect_tl.training.lesson import Teacher
 from detect_tl.training.loggers import GoesOn, listeners
@@ -193,9 +193,8 @@ def resume(
         if not _goes_on(run, conduct):
             return conclude(run)
         progress.say(f"resuming after epoch {state['epoch'] + 1} of {config.epochs}")
-        return _carry_out(
-            run, config, load_checkpoint(run.last), progress, state=state, conduct=conduct
-        )
+        source = load_checkpoint(run.last)
+        return _carry_out(run, config, source, progress, state, conduct=conduct)
     progress.say("the run had not begun its first epoch; starting it")
     source = load_checkpoint(Path(config.weights), trust=config.trust)
     return _carry_out(run, config, source, progress, conduct=conduct)
@@ -211,10 +210,19 @@ def _goes_on(run: RunFolder, conduct: Conduct | None) -> bool:
 
 def conclude(run: RunFolder) -> TrainResult:
     """Let a run that was interrupted have finished with the epochs that it has."""
-    epochs = run.epochs()
+    epochs, task = run.epochs(), run.config().task
+    assert task != "auto", "the task is resolved before the run folder is written"
     last = max(epochs)
     seconds = epochs[last]["time"]
-    return _finish(run, run.config().task, last, seconds)
+    run.resume_state.unlink(missing_ok=True)
+    _write_cost(run, seconds)
+    names = tuple(read_json(run.path / "dataset.json")["names"])
+    return TrainResult(run, task, names, run.dataset(), last, seconds)
+
+
+def _write_cost(run: RunFolder, seconds: float) -> None:
+    took = {"seconds": seconds, "memory": peak_memory(), "gpu_memory": peak_gpu_memory()}
+    write_json(run.cost, took)
 
 
 def check_device(device: str) -> None:
@@ -241,18 +249,32 @@ def _carry_out(
     config: TrainConfig,
     source: Checkpoint,
     progress: Progress,
-    *,
     state: dict[str, Any] | None = None,
+    *,
     conduct: Conduct | None = None,
 ) -> TrainResult:
+    conduct = conduct or Conduct()
     assert config.task != "auto", "the task is resolved before the run folder is written"
+    dataset = run.dataset()
     if config.epochs == 0:
         with quiet(), _memory_errors(config):
             seconds = imprint_run(run, config, source, progress)
         names = tuple(read_json(run.path / "dataset.json")["names"])
-        return TrainResult(run, config.task, names, run.dataset(), 0, seconds)
+        return TrainResult(run, config.task, names, dataset, 0, seconds)
+    written = run.augmentation  # what it was when the run began, whatever its name stands for now
+    augmentation = chosen_augmentation(str(written)) if written.exists() else None
     with quiet(), without_integrations(), _memory_errors(config):
-        trainer = _trainer(run, config, progress, conduct or Conduct())
+        settings = _overrides(config, run, dataset, augmentation)
+        trainer = TransferTrainer(overrides={**settings, "threads": conduct.threads})
+        if augmentation is not None:
+            trainer.augment = Augment(augmentation, config.imgsz)
+        trainer.strategy = strategy_of(config)
+        trainer.teachers = _teachers(config, list(trainer.data["names"].values()), progress)
+        trainer.kept = sum(len(teacher.only or ()) for teacher in trainer.teachers)
+        trainer.say = progress.say
+        trainer.validates_best = False  # whoever trains evaluates it, by pycocotools
+        trainer.csv = run.metrics
+        trainer.goes_on = conduct.goes_on
         if state is None:
             architecture = model_config(source.yaml, config.task)
             trainer.model = trainer.get_model(cfg=architecture, weights=source.model)
@@ -262,43 +284,16 @@ def _carry_out(
             trainer.model = source.model
             trainer.plan_stages(source.yaml)
             trainer.resume_state = state
+        ShowProgress(progress, config.task).attach(trainer)
+        refuse_another_batch_size(trainer)
         first = 1 if state is None else state["epoch"] + 2
         with listeners(run, first, progress.say) as trainer.listeners:
             trainer.train()
+    (trainer.wdir / RESUME_FILE).unlink(missing_ok=True)
+    names = tuple(trainer.data["names"].values())
     seconds = trainer.epoch_time_start - trainer.train_time_start
-    return _finish(run, config.task, trainer.epoch + 1, seconds)
-
-
-def _trainer(run: RunFolder, config: TrainConfig, progress: Progress, conduct: Conduct) -> Any:
-    """A trainer for a run, which has no model yet."""
-    written = run.augmentation  # what it was when the run began, whatever its name stands for now
-    augmentation = chosen_augmentation(str(written)) if written.exists() else None
-    overrides = _overrides(config, run, run.dataset(), augmentation)
-    trainer = TransferTrainer(overrides={**overrides, "threads": conduct.threads})
-    if augmentation is not None:
-        trainer.augment = Augment(augmentation, config.imgsz)
-    trainer.strategy = strategy_of(config)
-    trainer.teachers = _teachers(config, list(trainer.data["names"].values()), progress)
-    trainer.kept = sum(len(teacher.only or ()) for teacher in trainer.teachers)
-    trainer.say = progress.say
-    trainer.validates_best = False  # whoever trains evaluates it, by pycocotools
-    trainer.csv = run.metrics
-    trainer.goes_on = conduct.goes_on
-    ShowProgress(progress, config.task).attach(trainer)
-    refuse_another_batch_size(trainer)
-    return trainer
-
-
-def _finish(
-    run: RunFolder, task: Task | Literal["auto"], epochs: int, seconds: float
-) -> TrainResult:
-    """Write down that a run has finished, and what it took."""
-    assert task != "auto"
-    run.resume_state.unlink(missing_ok=True)
-    took = {"seconds": seconds, "memory": peak_memory(), "gpu_memory": peak_gpu_memory()}
-    write_json(run.cost, took)
-    names = tuple(read_json(run.path / "dataset.json")["names"])
-    return TrainResult(run, task, names, run.dataset(), epochs, seconds)
+    _write_cost(run, seconds)
+    return TrainResult(run, config.task, names, dataset, trainer.epoch + 1, seconds)
 
 
 def _teachers(config: TrainConfig, names: Sequence[str], progress: Progress) -> list[Teacher]:
