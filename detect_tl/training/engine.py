@@ -37,7 +37,7 @@ from detect_tl.training.lesson import Lessons, Teacher
 from detect_tl.training.loggers import GoesOn, Listener
 from detect_tl.training.objective import extend
 from detect_tl.training.plan import choose_for
-from detect_tl.training.precision import cpu_has_bfloat16, try_bfloat16, use_cores
+from detect_tl.training.precision import cpu_has_bfloat16, try_bfloat16, use_all_cores
 from detect_tl.training.rates import make_optimizer
 from detect_tl.training.saving import checkpoint, restore, state, write_bytes, write_row
 from detect_tl.training.staging import Settings, Staging
@@ -86,7 +86,7 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         self.mixed_precision = bool(settings.get("amp", True))
         super().__init__(cfg, settings, _callbacks)
         if self.device.type == "cpu":
-            use_cores(self.own.threads)
+            use_all_cores(self.own.threads)
         self.plan: TransferPlan | None = None
         self.resume_state: dict[str, Any] | None = None
         self.augment: Augment | None = None

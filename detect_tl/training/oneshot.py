@@ -18,7 +18,7 @@ from detect_tl.training.cost import peak_gpu_memory, peak_memory
 from detect_tl.training.folder import RunFolder
 from detect_tl.training.imprint import TO_USE, imprint
 from detect_tl.training.pictures import Pictures
-from detect_tl.training.precision import use_cores
+from detect_tl.training.precision import use_all_cores
 from detect_tl.training.saving import packed, write_bytes
 from detect_tl.transfer.kin import Kin, read_kin
 from detect_tl.transfer.plan import TransferPlan, plan_transfer
@@ -94,5 +94,5 @@ def torch_device(name: str) -> torch.device:
         name = "cuda:0" if torch.cuda.is_available() else "cpu"
     device = torch.device(f"cuda:{name}" if name.isdigit() else name)
     if device.type == "cpu":
-        use_cores()
+        use_all_cores()
     return device

@@ -22,9 +22,9 @@ _TRIALS = 3
 _SIDE = 320
 
 
-def use_cores(most: int | None = None) -> None:
-    """Let torch use every core it may run on, or `most`; Ultralytics leaves one idle."""
-    torch.set_num_threads(min(available_cores(), most or available_cores()))
+def use_all_cores(threads: int | None = None) -> None:
+    """Let torch use every core it may run on, or `threads`; Ultralytics leaves one idle."""
+    torch.set_num_threads(threads or available_cores())
 
 
 def available_cores() -> int:
