@@ -26,14 +26,14 @@ from detect_tl.core.files import read_json, walk_files
 from detect_tl.models.checkpoint import load_checkpoint
 from detect_tl.training.cache import FeatureCache, View
 from detect_tl.training.folder import RunFolder
-from tests.training.conftest import shapes, small_checkpoint  # noqa: F401  # fixtures
+from tests.training.conftest import shapes  # noqa: F401  # a fixture
 
 
 @pytest.fixture
-def settings(shapes: Path, small_checkpoint: Path, tmp_path: Path) -> dict[str, Any]:  # noqa: F811
+def settings(shapes: Path, repository: Path, tmp_path: Path) -> dict[str, Any]:  # noqa: F811
     return {
         "data": shapes,
-        "weights": str(small_checkpoint),
+        "weights": str(repository / "weights" / "starter.pt"),  # it finds discs after an epoch
         "out": tmp_path / "tuned",
         "trials": 3,
         "epochs": 2,
@@ -141,7 +141,7 @@ def test_a_search_over_rates_computes_features_once_and_ends_in_a_run(
     assert {path.suffix for path in changed} <= {".png", ".html", ".json"}
     assert not any("trials" in path.parts for path in changed)
     for other, says in (
-        ({"lr": 0.1}, "lr was None and is now 0.1"),
+        ({"lr": 0.1}, "lr is searched here, and also given as 0.1"),
         ({"epochs": 3}, "epochs was 2 and is now 3"),
         ({"first_rung": 2}, "first_rung was None and is now 2"),
         ({"space": None}, "space was"),

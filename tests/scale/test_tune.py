@@ -6,22 +6,25 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from detect_tl import api
 from detect_tl.core.errors import UsageError, WeightsError
 from detect_tl.core.files import write_json
 from detect_tl.core.progress import Silent
+from detect_tl.models.checkpoint import load_checkpoint
 from detect_tl.scale.cluster import Cluster, connected
 from detect_tl.scale.tune import _search, shares, tune
 from detect_tl.training.config import TrainConfig
 from detect_tl.training.trials import Rungs, Search, TrialRecord, carry_out
 from detect_tl.transfer.space import Choice, Space
 from tests.cli.conftest import Run, run  # noqa: F401  # a fixture
-from tests.training.conftest import shapes, small_checkpoint  # noqa: F401  # fixtures
+from tests.training.conftest import shapes  # noqa: F401  # a fixture
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +36,11 @@ def two_cores() -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def settings(shapes: Path, small_checkpoint: Path, tmp_path: Path) -> dict[str, Any]:  # noqa: F811
+def settings(shapes: Path, repository: Path, tmp_path: Path) -> dict[str, Any]:  # noqa: F811
     (tmp_path / "space.yaml").write_text("strategy: [full, head, freeze]\n")
     return {
         "data": shapes,
-        "weights": str(small_checkpoint),
+        "weights": str(repository / "weights" / "starter.pt"),
         "space": tmp_path / "space.yaml",
         "out": tmp_path / "tuned",
         "trials": 3,
@@ -117,7 +120,14 @@ def test_a_search_on_ray(
     common = TrainConfig.parse({**own, "data": out / "dataset"})
     search = Search(tmp_path / "alone", common, Space({}), Rungs.of(2), 3)
     record = TrialRecord(0, {}, 0.0, (), (), "complete")
-    assert alone(search, record).values == tuple(default["curve"])
+    again = alone(search, record)
+    assert max(again.values) > 0
+    assert again.values == tuple(default["curve"])
+    ours, theirs = (
+        load_checkpoint(found.run(0).last).model.state_dict()
+        for found in (search, replace(search, folder=out))
+    )
+    assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
 
 
 @pytest.mark.slow

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
+import torch
 from ray.cluster_utils import Cluster
 
 from detect_tl.core.progress import Silent
+from detect_tl.models.checkpoint import load_checkpoint
 from detect_tl.scale.tune import tune
 from detect_tl.training.config import TrainConfig
 from detect_tl.training.folder import RunFolder
 from detect_tl.training.trials import Rungs, Search, carry_out
 from detect_tl.transfer.space import Space
-from tests.training.conftest import shapes, small_checkpoint  # noqa: F401  # fixtures
+from tests.training.conftest import shapes  # noqa: F401  # a fixture
 
 pytestmark = pytest.mark.slow
 
@@ -43,14 +46,14 @@ def lines(run: RunFolder) -> int:
 def test_a_trial_of_a_lost_machine_goes_on_to_the_same_end(
     two_nodes: Cluster,
     shapes: Path,  # noqa: F811
-    small_checkpoint: Path,  # noqa: F811
+    repository: Path,
     tmp_path: Path,
 ) -> None:
     node = two_nodes.add_node(num_cpus=1, object_store_memory=80 * 2**20)
     two_nodes.wait_for_nodes()
     (tmp_path / "space.yaml").write_text("strategy: [full]\n")
     settings: dict[str, Any] = {
-        "weights": str(small_checkpoint),
+        "weights": str(repository / "weights" / "starter.pt"),
         "epochs": EPOCHS,
         "imgsz": 64,
         "batch": 4,
@@ -78,6 +81,7 @@ def test_a_trial_of_a_lost_machine_goes_on_to_the_same_end(
         first_rung=EPOCHS,  # nothing is stopped: both must come to their end
         address=two_nodes.address,
         parallel=2,
+        keep_all=True,
     )
     killer.join()
     assert [(r.number, r.epochs, r.ending) for r in result.records] == [
@@ -93,4 +97,10 @@ def test_a_trial_of_a_lost_machine_goes_on_to_the_same_end(
             alone, record.number, record.settings, lambda *_: True,
             progress=Silent(), threads=1, began=0.0,
         )  # fmt: skip
+        assert max(again.values) > 0
         assert again.values == record.values
+        ours, theirs = (
+            load_checkpoint(found.run(record.number).last).model.state_dict()
+            for found in (alone, replace(alone, folder=out))
+        )
+        assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
