@@ -184,7 +184,7 @@ def test_what_a_cluster_has_begun_a_single_machine_can_finish(
     """Each kept features of its share of the pictures; the single machine keeps those of all."""
     monkeypatch.setattr("detect_tl.scale.train._MOST_LOSSES", 0)
     run = tmp_path / "run"
-    settings |= {"epochs": 12}  # enough for it to be noticed in time
+    settings |= {"epochs": 12, "strategy": "freeze"}  # enough for it to be noticed in time
     with pytest.raises(MachineError, match=r"process \d was lost") as caught:
         train(workers=2, out=run, progress=KillsOne(run), **settings)
     assert "detect-tl resume" in caught.value.hint
