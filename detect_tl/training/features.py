@@ -73,7 +73,11 @@ class Budget:
 
 
 class FeatureViews:
-    """Views of a data set as the frozen layers see them."""
+    """Views of a data set as the frozen layers see them.
+
+    count: how many there are before a refresh begins again with the first one, which differs from
+    the others in what is done to pictures.
+    """
 
     def __init__(
         self,
@@ -105,6 +109,7 @@ class FeatureViews:
         self._views: dict[int, View] = {}
         self._in_memory = True
         self._bytes = 0
+        self.count = 1
 
     def plan(self, wanted: int, size: tuple[int, int], budget: Budget) -> int:
         """Decide how many views are kept, and where; 0 when there is no room for a single one.
@@ -131,7 +136,8 @@ class FeatureViews:
             self._cache.drop(self._name(old))
 
     def _name(self, number: int) -> str:
-        return fingerprint((self._key, self._seed, number, self._batch, self._workers))
+        first = number % self.count == 0
+        return fingerprint((self._key, self._seed, number, first, self._batch, self._workers))
 
     def _filed(self, number: int) -> View:
         found = self._cache.get(self._name(number))

@@ -156,6 +156,7 @@ class Staging:
             fate = f"{views} are kept" if views else "they are computed in every epoch"
             trainer.say(f"no room to keep features of {wanted} views: {fate}")
         self.views[start] = views
+        features.count = max(views, 1)
         return features
 
     def _size(self) -> tuple[int, int]:

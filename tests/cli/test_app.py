@@ -18,6 +18,7 @@ from tests.cli.conftest import Run, process, refused
 HEAVY = (
     "torch", "torchvision", "ultralytics", "cv2", "numpy", "PIL", "matplotlib", "av", "onnxruntime",
     "pydantic", "rich", "yaml", "supervision", "ray", "pyarrow", "fsspec",
+    "optuna",
 )  # fmt: skip
 
 LOADED = """

@@ -122,6 +122,19 @@ def test_even_batches_lose_no_picture_and_add_none_to_a_view() -> None:
     assert len(few["img"]) == 5
 
 
+def test_the_first_of_so_many_views_is_no_other_one(tmp_path: Path) -> None:
+    """With a refresh, number 2 is the first view again where there are two, and not of three."""
+    answers = []
+    for count in (2, 3):
+        kept = views_of(Pictures(4), folder=tmp_path)
+        pictures = {True: Pictures(4), False: Pictures(6)}
+        kept._dataset_of = lambda number, of=pictures, n=count: of[number % n == 0]
+        kept.plan(1, (8, 8), Budget(0, 1 << 20))
+        kept.count = count
+        answers.append(len(kept.view(2).labels))
+    assert answers == [4, 6]
+
+
 def test_a_view_depends_on_its_number_and_the_seed_alone() -> None:
     first, second = views_of(Pictures(4)), views_of(Pictures(4))
     first.view(0)
