@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -166,13 +167,11 @@ class KillsOne:
 
     def advance(self, *_: float) -> None:
         if (self._run / "metrics.csv").exists() and epochs(self._run):
-            members = [
-                process
-                for process in psutil.Process().children(recursive=True)
-                if "RayTrainWorker" in " ".join(process.cmdline())
-            ]
-            for process in members[:1]:
-                process.send_signal(signal.SIGKILL)
+            living = psutil.process_iter(["pid", "ppid", "cmdline"], ad_value=())
+            names = {p.info["pid"]: " ".join(p.info["cmdline"]) for p in living}
+            ours = {p.pid for p in psutil.Process().children(recursive=True)}
+            for pid in sorted(pid for pid in ours if "RayTrainWorker" in names.get(pid, ""))[:1]:
+                os.kill(pid, signal.SIGKILL)
 
 
 def test_what_a_cluster_has_begun_a_single_machine_can_finish(
