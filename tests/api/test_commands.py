@@ -21,7 +21,7 @@ def parsed(line: str) -> TrainConfig:
     found = app.get_command(click.Context(app), "train")
     assert found is not None
     values = dict(found.make_context("train", words).params)
-    for name in ("plan", "json", "quiet"):
+    for name in ("plan", "json", "quiet", "engine", "address"):
         values.pop(name)
     return TrainConfig.parse(values)
 
