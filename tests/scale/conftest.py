@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ray.cluster_utils import Cluster as Nodes
 
 from detect_tl.core.images import write_image
 from detect_tl.scale.cluster import Cluster, connected
@@ -19,6 +20,22 @@ def two_cores(monkeypatch_module: pytest.MonkeyPatch) -> Iterator[Cluster]:
     monkeypatch_module.setattr("detect_tl.scale.cluster.cores", lambda: 2)
     with connected() as cluster:
         yield cluster
+
+
+@pytest.fixture
+def two_nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Nodes]:
+    """A cluster of two nodes with a core each, which notices in seconds when one is gone."""
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    soon = {"health_check_period_ms": 500, "health_check_failure_threshold": 4}
+    store = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+    cluster = Nodes(
+        initialize_head=True,
+        head_node_args={**store, "include_dashboard": False, "_system_config": soon},
+    )
+    try:
+        yield cluster
+    finally:
+        cluster.shutdown()
 
 
 @pytest.fixture(scope="module")

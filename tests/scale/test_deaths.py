@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -82,22 +81,6 @@ def test_a_killed_driver_goes_on_with_what_is_left(
     assert [path.name for path in sorted((out / "jsonl").iterdir())] == [
         f"part-{number:06}.jsonl" for number in range(4)
     ]
-
-
-@pytest.fixture
-def two_nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    """A cluster of two nodes with a core each, which notices in seconds when one is gone."""
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    soon = {"health_check_period_ms": 500, "health_check_failure_threshold": 4}
-    store = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
-    cluster = Cluster(
-        initialize_head=True,
-        head_node_args={**store, "include_dashboard": False, "_system_config": soon},
-    )
-    try:
-        yield cluster
-    finally:
-        cluster.shutdown()
 
 
 def test_a_node_that_dies_takes_no_image_with_it(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from threading import Event, Thread
 
@@ -16,22 +15,6 @@ from tests.scale.test_train import epochs
 from tests.training.conftest import shapes, small_checkpoint  # noqa: F401  # fixtures
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def two_nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    """A cluster of two nodes with a core each, which notices in seconds when one is gone."""
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    soon = {"health_check_period_ms": 500, "health_check_failure_threshold": 4}
-    store = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
-    cluster = Cluster(
-        initialize_head=True,
-        head_node_args={**store, "include_dashboard": False, "_system_config": soon},
-    )
-    try:
-        yield cluster
-    finally:
-        cluster.shutdown()
 
 
 def test_what_is_left_of_a_cluster_goes_on_after_the_last_epoch(
