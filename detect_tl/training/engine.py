@@ -7,10 +7,7 @@ is how freezes get lost.
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -21,25 +18,20 @@ from detect_tl.models.apply import apply_plan, match_class_branch, shapes
 from detect_tl.models.yolo import (
     DEFAULT_CFG,
     LOGGER,
-    BaseTrainer,
     DetectionTrainer,
     SegmentationTrainer,
     unwrap_model,
 )
 from detect_tl.training.anchor import Anchor, transferred
-from detect_tl.training.augmentation import Augment, install
-from detect_tl.training.canvas import canvas_of, set_canvas
-from detect_tl.training.coverage import Coverages, keep_apart, leave_open, read_coverage
-from detect_tl.training.determinism import forget_mosaic_buffer, seed_epoch
+from detect_tl.training.determinism import seed_epoch
+from detect_tl.training.feeding import Feeding, class_names
 from detect_tl.training.forward import Forward
 from detect_tl.training.imprint import imprint
-from detect_tl.training.lesson import Lessons, Teacher
-from detect_tl.training.loggers import GoesOn, Listener
-from detect_tl.training.objective import extend
 from detect_tl.training.plan import choose_for
 from detect_tl.training.precision import cpu_has_bfloat16, try_bfloat16, use_all_cores
 from detect_tl.training.rates import make_optimizer
-from detect_tl.training.saving import checkpoint, restore, state, write_bytes, write_row
+from detect_tl.training.recording import Recording
+from detect_tl.training.saving import checkpoint, restore, write_bytes
 from detect_tl.training.staging import Settings, Staging
 from detect_tl.training.team import Team
 from detect_tl.transfer.freeze import frozen_layers
@@ -47,31 +39,23 @@ from detect_tl.transfer.kin import read_kin
 from detect_tl.transfer.plan import TransferPlan, plan_scratch, plan_transfer
 from detect_tl.transfer.strategies import (
     AUTO,
-    PlannedStage,
     Strategy,
     load_strategy,
     plan_stages,
     trains_from,
 )
 
-RESUME_FILE = "resume.pt"
 
-
-class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
+class _Transfer(Feeding, Recording):
     """What the detection and the segmentation trainer share. Mixed in before Ultralytics' class.
 
     `freeze` may be a name ("backbone", "neck", "none") beside Ultralytics' numbers. The folder it
     writes holds `transfer.json`, the fate of every tensor.
 
-    augment: in the place of Ultralytics' own. canvas: (width, height) of training pictures; None:
-    Ultralytics' square. say: takes lines for a person. validates_best:
-    whether the best checkpoint is validated once more at the end, as Ultralytics does. listeners:
-    are told the numbers of every epoch. goes_on: is asked after every epoch, when all of it has
-    been written, whether there is to be another. teachers: models that it learns from, beside the
-    labels. kept: number of classes that it is to go on knowing; BatchNorm then stays as it was
-    transferred. places: what checkpoints say of files and folders, where it trains elsewhere than
-    it is kept. team: a setting; those it trains with, of which each has a trainer like this one. To
-    Ultralytics every one of them is alone; `batch` is that of all together.
+    say: takes lines for a person. places: what checkpoints say of files and folders, where it
+    trains elsewhere than it is kept. team: a setting; those it trains with, of which each has a
+    trainer like this one. To Ultralytics every one of them is alone; `batch` is that of all
+    together.
     """
 
     def __init__(
@@ -82,33 +66,22 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
     ) -> None:
         settings = dict(overrides or {})
         self.own = Settings.taken_from(settings)
-        self.team: Team = settings.pop("team", None) or Team()
+        self.team = settings.pop("team", None) or Team()
         self.mixed_precision = bool(settings.get("amp", True))
         super().__init__(cfg, settings, _callbacks)
         if self.device.type == "cpu":
             use_all_cores(self.own.threads)
         self.plan: TransferPlan | None = None
         self.resume_state: dict[str, Any] | None = None
-        self.augment: Augment | None = None
-        self.canvas: tuple[int, int] | None = None
-        self.coverages: Coverages = {}
-        self.teachers: Sequence[Teacher] = ()
-        self.lessons: Lessons | None = None
-        self.kept = 0
         self.places: Mapping[str, str] = {}
         self.say: Callable[[str], None] = LOGGER.info
         self.strategy: Strategy | None = None
-        self.stages: tuple[PlannedStage, ...] = ()
+        self.stages = ()
         self.anchor: Anchor | None = None
-        self.start_metrics: dict[str, float] = {}
-        self.validates_best = True
-        self.listeners: Sequence[Listener] = ()
-        self.goes_on: GoesOn | None = None
-        self.told: Mapping[str, float] = {}
         self.add_callback("on_train_start", _Transfer._begin)
         self.add_callback("on_train_epoch_start", _Transfer._begin_epoch)
         self.add_callback("on_train_batch_start", _Transfer._begin_batch)
-        self.add_callback("on_fit_epoch_end", _Transfer._end_epoch)
+        self.add_callback("on_fit_epoch_end", _Transfer.end_epoch)
 
     # -- the model ---------------------------------------------------------------------------
 
@@ -116,14 +89,14 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         """Build the model for this data and fill it from `weights`, tensor by tensor as planned."""
         del verbose
         model = super().get_model(cfg=cfg, weights=None, verbose=False)
-        self.plan_stages(model.yaml, () if weights is None else _names(weights.names))
+        self.plan_stages(model.yaml, () if weights is None else class_names(weights.names))
         if weights is None:
             return model
         if self.strategy is not None and self.strategy.random:
             self.plan = plan_scratch(
                 shapes(model.state_dict()),
-                source_names=_names(weights.names),
-                target_names=_names(self.data["names"]),
+                source_names=class_names(weights.names),
+                target_names=class_names(self.data["names"]),
             )
             write_json(self.save_dir / "transfer.json", self.plan.as_json())
             return model
@@ -132,8 +105,8 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         self.plan = plan_transfer(
             shapes(source),
             shapes(model.state_dict()),
-            source_names=_names(weights.names),
-            target_names=_names(self.data["names"]),
+            source_names=class_names(weights.names),
+            target_names=class_names(self.data["names"]),
             frozen_layers=trains_from(self.stages) if self.stages else self.args.freeze,
             kin=read_kin(self.own.kin),
         )
@@ -166,7 +139,7 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
     def resume_training(self, ckpt: Any) -> None:
         """Continue from `resume_state` when there is one; the last step before the first epoch."""
         del ckpt
-        self._extend_loss()
+        self.extend_loss()
         if self.resume_state is not None:
             restore(self, self.resume_state)
         elif self.device.type == "cpu" and self.mixed_precision:
@@ -185,67 +158,6 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         self.say(str(trial))
         return trial.passed
 
-    def _extend_loss(self) -> None:
-        """Let the loss leave out what labels leave open, and learn from teachers."""
-        if self.teachers:
-            self.lessons = Lessons(self.teachers, _names(self.data["names"]), self.team)
-        if self.coverages or self.lessons or not self.team.alone:
-            model = unwrap_model(self.model)
-            plain = model.init_criterion
-            # in the instance, so that no copy of the model knows of it
-            model.init_criterion = lambda: extend(plain(), self.coverages, self.lessons, self.team)
-
-    def _model_train(self) -> None:
-        """Let layers train; those that keep old classes go by the statistics that they have."""
-        super()._model_train()
-        if self.kept:
-            for module in unwrap_model(self.model).modules():
-                if isinstance(module, torch.nn.BatchNorm2d):
-                    module.eval()
-
-    def _coverage(self, split: str) -> Coverages:
-        names = _names(self.data["names"])
-        return read_coverage(Path(self.data["path"]), split, self.args.task, names)
-
-    def get_validator(self) -> Any:
-        """Ultralytics' validator; what is found of classes nobody looked for does not count."""
-        validator = super().get_validator()
-        leave_open(validator, self._coverage("val"))
-        return validator
-
-    def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
-        """Build the data set; mosaic chooses from all of it, whatever was read before."""
-        with self.team.in_turn():  # the first one leaves what it found for the others
-            dataset = super().build_dataset(img_path, mode, batch)
-        if mode == "train":
-            self.coverages = self._coverage("train")
-            # what turns pictures needs a square
-            if self.stages and self.augment is None and not self.args.degrees:
-                self.canvas = canvas_of(dataset, int(max(unwrap_model(self.model).stride)))
-            self.prepare_transforms(dataset)
-        return dataset
-
-    def get_dataloader(self, *args: Any, **settings: Any) -> Any:
-        """Ultralytics' loader; in a team, of a share of every training batch."""
-        loader = super().get_dataloader(*args, **settings)
-        if settings.get("mode") == "train":
-            self.team.divide(loader)
-        return loader
-
-    def prepare_transforms(self, dataset: Any) -> None:
-        """Put what is ours into the transforms that Ultralytics has built for training."""
-        forget_mosaic_buffer(dataset)
-        keep_apart(dataset, self.coverages)
-        if self.canvas is not None:
-            set_canvas(dataset, self.canvas)
-        if self.augment is not None:
-            install(dataset, self.augment)
-
-    def _close_dataloader_mosaic(self) -> None:
-        """Go on without mosaic. Ultralytics builds its transforms anew for that."""
-        super()._close_dataloader_mosaic()
-        self.prepare_transforms(self.train_loader.dataset)
-
     def _handle_nan_recovery(self, epoch: int) -> bool:
         """Stop at a loss that is no number: the same epoch again would end the same way."""
         values = [v for v in (self.loss, self.fitness) if v is not None]
@@ -263,27 +175,10 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         else:
             self._imprint()
             if self.own.measure_start:
-                self.start_metrics = self._measure()
+                self.start_metrics = self.measure()
             if self.team.leads:
-                self._save_state(epoch=-1)
+                self.save_state(epoch=-1)
                 write_bytes(self.last, checkpoint(self))
-
-    def _measure(self) -> dict[str, float]:
-        """Validate before the first step. It is no epoch, so it cannot be the best one."""
-        self.epoch = -1
-        self.loss, self.loss_items = self._first_loss()
-        metrics, _ = self.validate()
-        self.best_fitness = None
-        return {name: float(value) for name, value in metrics.items()}
-
-    def _first_loss(self) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """The loss of a picture: validation asks the trainer for the names of its parts."""
-        dataset = self.test_loader.dataset
-        batch = self.preprocess_batch(dataset.collate_fn([dataset[0]]))
-        average = self.ema.ema.eval()
-        with torch.no_grad():
-            loss, items = average.loss(batch)
-        return loss.sum(), items
 
     def _imprint(self) -> None:
         """Compute the rows of classes that no class of the source lends, and tell of it."""
@@ -295,7 +190,7 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         seen = imprint(model, self.train_loader.dataset, new, **settings)
         # the average begins where the weights do
         self.ema.ema.load_state_dict(model.state_dict())
-        names = _names(self.data["names"])
+        names = class_names(self.data["names"])
         self.plan = self.plan.imprinted({names[label]: count for label, count in seen.items()})
         write_json(self.save_dir / "transfer.json", self.plan.as_json())
 
@@ -309,21 +204,7 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
     def _begin_batch(self) -> None:
         self.staging.begin_batch(self.epoch)
 
-    def _end_epoch(self) -> None:
-        """Ask whether to go on. Ultralytics tells of its last validation as of an epoch, too."""
-        told, self.told = self.told, {}
-        if told and self.goes_on is not None and not self.goes_on(self.epoch + 1, told):
-            self.stop = True
-
     # -- stages ------------------------------------------------------------------------------
-
-    def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Move a batch to the device; kept features need no more."""
-        if "maps" not in batch:
-            return dict(super().preprocess_batch(batch))
-        maps = {layer: values.to(self.device) for layer, values in batch["maps"].items()}
-        tensors = {k: v.to(self.device) for k, v in batch.items() if isinstance(v, torch.Tensor)}
-        return {**batch, **tensors, "maps": maps}
 
     def build_optimizer(self, model: Any, name: str = "auto", **settings: Any) -> Any:
         """Where there are stages, with a rate for every depth."""
@@ -367,60 +248,6 @@ class _Transfer(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         with self.forward.lent_to(average, kept, lambda: self.validator.batch_i):
             return super().validate()
 
-    def save_metrics(self, metrics: dict[str, Any]) -> None:
-        """Add an epoch to the metrics; before the first one, what was measured at the start.
-
-        One rate, that of the head, stands in the place of one for each group of parameters. Losses
-        of training are those of all shares.
-        """
-        metrics = metrics | self.team.mean({k: v for k, v in metrics.items() if "train/" in k})
-        if not self.team.leads:
-            return
-        if self.stages:
-            head = self.optimizer.param_groups[0]["lr"]
-            metrics = {k: v for k, v in metrics.items() if not k.startswith("lr/")} | {"lr": head}
-        if self.start_metrics and not self.csv.exists():
-            unknown = dict.fromkeys(metrics, math.nan)
-            self._record(0, 0.0, {**unknown, **self.start_metrics})
-        self._record(self.epoch + 1, time.time() - self.train_time_start, metrics)
-
-    def _record(self, epoch: int, seconds: float, metrics: Mapping[str, Any]) -> None:
-        values = {name: float(value) for name, value in metrics.items()}
-        write_row(self.csv, epoch, seconds, values)
-        self.told = values if epoch else {}
-        for tell in self.listeners:
-            tell(epoch, values)
-
-    # -- saving ------------------------------------------------------------------------------
-
-    def save_model(self) -> bool:
-        """Write `last.pt`, `best.pt` when this epoch is the best, and what a resume needs.
-
-        Each file appears whole; `resume.pt` comes last, so it never names an epoch whose
-        checkpoint is missing.
-        """
-        if not self.team.leads:
-            return True
-        written = checkpoint(self)
-        write_bytes(self.last, written)
-        if self.best_fitness == self.fitness:
-            write_bytes(self.best, written)
-        self._save_state(self.epoch)
-        return True
-
-    def _save_state(self, epoch: int) -> None:
-        write_bytes(self.wdir / RESUME_FILE, state(self, epoch))
-
-    def final_eval(self) -> None:
-        """Validate the best checkpoint. Nothing is stripped: checkpoints are written that way."""
-        if not self.validates_best:
-            return
-        model = self.best if self.best.exists() else self.last
-        self.validator.args.plots = self.args.plots
-        self.metrics = self.validator(model=model)
-        self.metrics.pop("fitness", None)
-        self.run_callbacks("on_fit_epoch_end")
-
 
 class DetectionTransferTrainer(_Transfer, DetectionTrainer):  # type: ignore[misc]
     """Trains boxes."""
@@ -447,7 +274,3 @@ class TransferTrainer:
         """Return a detection or a segmentation trainer, as `overrides["task"]` asks."""
         task = (overrides or {}).get("task") or "detect"
         return cls.TRAINERS[task](cfg, overrides, _callbacks)
-
-
-def _names(names: dict[int, str] | list[str]) -> tuple[str, ...]:
-    return tuple(names.values() if isinstance(names, dict) else names)

@@ -70,7 +70,7 @@ def state(trainer: Any, epoch: int) -> bytes:
         "best_fitness": _plain(trainer.best_fitness),
         "views": trainer.staging.views,
         "mixed": trainer.mixed_precision,
-        "start": trainer.start_metrics,
+        "start": dict(trainer.start_metrics),
         "anchor": {} if trainer.anchor is None else trainer.anchor.start,
         "stopper": {
             "best_fitness": _plain(trainer.stopper.best_fitness),

@@ -142,7 +142,7 @@ def test_a_run_sees_the_augmentation_and_resumes_to_the_same_bits(
     train(config(shapes, small_checkpoint, whole, **settings))
     assert fed == [(64, True)] * 12 * 2  # every training picture of every epoch, no other
 
-    save = engine._Transfer._save_state
+    save = engine._Transfer.save_state
 
     def cut(self: Any, epoch: int) -> None:
         save(self, epoch)
@@ -150,7 +150,7 @@ def test_a_run_sees_the_augmentation_and_resumes_to_the_same_bits(
             raise Stop
 
     with monkeypatch.context() as patch:
-        patch.setattr(engine._Transfer, "_save_state", cut)
+        patch.setattr(engine._Transfer, "save_state", cut)
         with pytest.raises(Stop):
             train(config(shapes, small_checkpoint, killed, **settings))
     file.write_text("- InvertImg: {p: 1}\n")  # a run keeps what it began with

@@ -123,7 +123,7 @@ def test_a_run_resumed_with_less_room_keeps_as_many_views_or_says_that_it_cannot
 ) -> None:
     settings: dict[str, object] = {"strategy": "freeze", "epochs": 3, "views": 2}
     whole = train(config(shapes, small_checkpoint, tmp_path / "whole", **settings)).run
-    save = DetectionTransferTrainer._save_state
+    save = DetectionTransferTrainer.save_state
 
     def cut(trainer: Any, epoch: int) -> None:
         save(trainer, epoch)
@@ -131,7 +131,7 @@ def test_a_run_resumed_with_less_room_keeps_as_many_views_or_says_that_it_cannot
             raise StopError
 
     with monkeypatch.context() as patch:
-        patch.setattr(DetectionTransferTrainer, "_save_state", cut)
+        patch.setattr(DetectionTransferTrainer, "save_state", cut)
         with pytest.raises(StopError):
             train(config(shapes, small_checkpoint, tmp_path / "cut", **settings))
     with monkeypatch.context() as patch:
