@@ -40,9 +40,10 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Everything. The last lines are the summary of the tests.
+# Everything, by a process for each core (at most four: a process can hold a gigabyte), each of which
+# takes whole files, in their order. The last lines are the summary of the tests.
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # Everything but what trains or exports a real model.
 check: lint

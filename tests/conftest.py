@@ -30,10 +30,22 @@ _CACHE = tempfile.TemporaryDirectory(prefix="detect-tl-tests-")
 
 
 def pytest_configure() -> None:
+    _keep_to_one_core()
     # what fixtures of a module or a session keep does not go to the person who runs the tests
     os.environ["XDG_CACHE_HOME"] = _CACHE.name
     # A run in the background of a shell ignores Ctrl-C, which some tests send to themselves.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _keep_to_one_core() -> None:
+    """Give each of several processes of tests, and what it starts, a core to itself.
+
+    Otherwise each would take them all, and a training takes longer when two share two cores.
+    """
+    number = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
+    if number and hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[int(number) % len(cores)]})
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
