@@ -100,7 +100,7 @@ class TrainConfig(BaseModel):
     )
     optimizer: Literal["auto", "AdamW", "SGD", "Adam"] = Field("auto", description="auto: AdamW")
     lr: float | None = Field(
-        None, gt=0, description="base learning rate; None: by the number of classes"
+        None, gt=0, le=1, description="base learning rate; None: by the number of classes"
     )
     patience: int = Field(100, ge=0, description="stop after so many epochs without a better mAP")
     amp: bool = Field(True, description="bfloat16 or float16 where the device has it")

@@ -38,6 +38,7 @@ def test_freeze_accepts_names_and_numbers(given: object, expected: object) -> No
         ({"epochs": -1, "batch": -1}, ["epochs is -1", "batch is -1"]),  # all mistakes at once
         ({"freeze": "spine"}, ["freeze is 'spine'"]),
         ({"lr": 0}, ["lr is 0"]),
+        ({"lr": 1.5}, ["lr is 1.5", "less than or equal to 1"]),  # as Ultralytics has it
     ],
 )
 def test_mistakes_are_named(values: dict[str, Any], words: list[str]) -> None:
