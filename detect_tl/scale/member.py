@@ -7,7 +7,6 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import ray
@@ -20,6 +19,7 @@ from detect_tl.core.files import read_json, write_json
 from detect_tl.core.progress import Silent
 from detect_tl.scale.keeper import Distant, Mirror, fill
 from detect_tl.scale.parcel import is_here, unpack
+from detect_tl.scale.scratch import scratch_folder
 
 # By these Ultralytics would take itself for a part of its own kind of parallel training.
 _OF_TORCH = ("RANK", "LOCAL_RANK", "WORLD_SIZE")
@@ -54,8 +54,8 @@ def work(settings: Mapping[str, Any]) -> None:
     order: Order = settings["order"]
     for name in _OF_TORCH:
         os.environ.pop(name, None)
-    with TemporaryDirectory(prefix="detect-tl-") as scratch:
-        run = Path(scratch) / "run"
+    with scratch_folder() as scratch:
+        run = scratch / "run"
         try:
             _check_version(order)
             _train(order, run)

@@ -7,8 +7,6 @@ room for go on after the last epoch that was finished.
 
 from __future__ import annotations
 
-import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -21,6 +19,7 @@ from detect_tl.core.files import write_json
 from detect_tl.core.progress import Progress, Silent
 from detect_tl.core.words import counted
 from detect_tl.scale.cluster import Cluster, connected
+from detect_tl.scale.fitting import driven, reason_of, this_node
 from detect_tl.scale.keeper import Keeper, Shown, content
 from detect_tl.scale.room import (
     Room,
@@ -37,8 +36,9 @@ if TYPE_CHECKING:
 _MOST_LOSSES = 3
 """In a row, without an epoch between them."""
 
-_PATIENCE = 3 * 60 * 60  # seconds that others wait while the leading process validates
 _POLL = 0.5
+_NOBODY = -1  # the attempt of which nothing is kept
+_WRITES_WITHIN = 10.0  # seconds, for the files of an epoch
 
 
 def train(
@@ -165,16 +165,15 @@ def _epochs_of(run: RunFolder) -> int:
 
 @contextmanager
 def _keeper(run: RunFolder) -> Iterator[Any]:
-    """An actor on this node, which ends with the block."""
+    """An actor on this node, which ends with the block, and first with what it is writing."""
     import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    actor = ray.remote(Keeper).options(num_cpus=0, scheduling_strategy=here)
+    actor = ray.remote(num_cpus=0, scheduling_strategy=this_node())(Keeper)
     keeper = actor.remote(run.path.resolve(), run.dataset().resolve())
     try:
         yield keeper
     finally:
+        ray.wait([keeper.begin.remote(_NOBODY)], timeout=_WRITES_WITHIN)
         ray.kill(keeper)
 
 
@@ -197,87 +196,9 @@ def _attempt(
         cores=room.cores,
         gpu=room.gpu,
     )
-    fitting = _Fitting(order, room)
-    fitting.start()
-    with Shown(progress) as shown:
-        while fitting.is_alive():
-            fitting.join(_POLL)
+    with driven(order, room) as fitting, Shown(progress) as shown:
+        while True:
+            ended, _ = ray.wait([fitting], timeout=_POLL)
             shown.show(ray.get(keeper.told.remote()))
-    if fitting.error is not None:
-        raise fitting.error
-    return fitting.reason
-
-
-class _Fitting(threading.Thread):
-    """Waits for Ray Train, which in the main thread would take over Ctrl-C.
-
-    reason: why processes were lost. error: what else went wrong.
-    """
-
-    def __init__(self, order: Any, room: Room) -> None:
-        super().__init__(name="ray-train", daemon=True)
-        self._order = order
-        self._room = room
-        self.reason: str | None = None
-        self.error: Exception | None = None
-
-    def run(self) -> None:
-        from ray.exceptions import RayError
-        from ray.train import ControllerError, TrainingFailedError
-
-        try:
-            with tempfile.TemporaryDirectory(prefix="detect-tl-ray-") as folder:
-                _trainer(self._order, self._room, folder).fit()
-        except (TrainingFailedError, RayError) as error:
-            self.reason = _why(error)
-            if isinstance(error, ControllerError) and self._order.attempt == 1:
-                self.error = MachineError(
-                    f"Ray does not start the processes: {self.reason}",
-                    hint="`ray status` says what takes the cores.",
-                )
-        except Exception as error:  # noqa: BLE001  # raised again where it is waited for
-            self.error = error
-
-
-def _trainer(order: Any, room: Room, folder: str) -> Any:
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchConfig, TorchTrainer
-
-    from detect_tl.scale.member import work
-
-    return TorchTrainer(
-        work,
-        train_loop_config={"order": order},
-        torch_config=TorchConfig(timeout_s=_PATIENCE),
-        scaling_config=ScalingConfig(
-            num_workers=room.processes,
-            use_gpu=room.gpu,
-            resources_per_worker={"CPU": room.cores, **({"GPU": 1} if room.gpu else {})},
-        ),
-        # What is lost is seen to here: Ray would wait for as many processes as there were.
-        run_config=RunConfig(
-            storage_path=folder,
-            failure_config=FailureConfig(
-                max_failures=0, controller_failure_limit=0, max_preemption_failures=0
-            ),
-        ),
-    )
-
-
-def _why(error: BaseException) -> str:
-    """What happened, in a line. Of a process that is lost the others say that they miss it."""
-    from ray.exceptions import RayActorError
-
-    failures = getattr(error, "worker_failures", {})
-    for rank, failure in failures.items():
-        # Ray Train wraps what it finds when it asks how a process is
-        if isinstance(getattr(failure, "health_check_failure", failure), RayActorError):
-            return f"process {rank} was lost"
-    for rank, failure in failures.items():
-        return f"process {rank} stopped ({_first(failure)})"
-    return _first(getattr(error, "controller_failure", error))
-
-
-def _first(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].strip().partition(". ")[0] if lines else type(error).__name__
+            if ended:
+                return reason_of(fitting)

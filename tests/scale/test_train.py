@@ -16,10 +16,10 @@ from click.testing import CliRunner
 from detect_tl import api
 from detect_tl.cli.app import app
 from detect_tl.core.errors import GateError, MachineError, UsageError
-from detect_tl.core.files import read_json
+from detect_tl.core.files import read_json, write_json
 from detect_tl.models.checkpoint import load_checkpoint, same_tensors
 from detect_tl.scale.cluster import Cluster
-from detect_tl.scale.train import train
+from detect_tl.scale.train import _keeper, train
 from detect_tl.training.folder import RunFolder
 from tests.training.conftest import shapes, small_checkpoint  # noqa: F401  # fixtures
 
@@ -196,3 +196,14 @@ def test_what_a_cluster_has_begun_a_single_machine_can_finish(
     frozen = [name for name in before if int(name.split(".")[1]) < BACKBONE]
     assert any("running_var" in name for name in frozen)
     assert all(torch.equal(before[name], after[name]) for name in frozen)
+
+
+def test_what_is_being_written_is_whole_when_the_keeper_ends(
+    two_cores: Cluster, tmp_path: Path
+) -> None:
+    files = {f"{number}.bin": bytes(2**20) for number in range(200)}
+    run = RunFolder(tmp_path)
+    write_json(run.path / "dataset.json", {"path": str(tmp_path)})
+    with _keeper(run) as keeper:
+        keeper.keep.remote(0, files)
+    assert {path.name for path in tmp_path.iterdir()} == {*files, "dataset.json"}
