@@ -56,8 +56,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """
     refuse_existing(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f"{_scratch_start(path)}{os.getpid()}-{uuid.uuid4().hex[:8]}")
-    _sweep(path)
+    scratch = scratch_sibling(path)
+    sweep(path)
     try:
         with disk_errors(path):
             scratch.mkdir()
@@ -69,13 +69,18 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def scratch_sibling(path: Path) -> Path:
+    """A new name beside `path`, hidden, that says which process uses it."""
+    return path.with_name(f"{_scratch_start(path)}{os.getpid()}-{uuid.uuid4().hex[:8]}")
+
+
 def _scratch_start(path: Path) -> str:
     """How scratch folders begin. Process numbers mean nothing on another machine."""
     return f".{path.name}.{zlib.crc32(platform.node().encode()):08x}-"
 
 
-def _sweep(path: Path) -> None:
-    """Remove the scratch folders of processes that are no more."""
+def sweep(path: Path) -> None:
+    """Remove the scratch folders beside `path` of processes that are no more."""
     import psutil
 
     start = _scratch_start(path)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 import ray.train
@@ -18,8 +19,14 @@ from detect_tl.core.errors import DetectTLError, MachineError
 from detect_tl.core.files import read_json, write_json
 from detect_tl.core.progress import Silent
 from detect_tl.scale.keeper import Distant, Mirror, fill
-from detect_tl.scale.parcel import is_here, unpack
+from detect_tl.scale.lent import LentDataSets
+from detect_tl.scale.parcel import is_here
 from detect_tl.scale.scratch import scratch_folder
+
+if TYPE_CHECKING:
+    from detect_tl.training.config import TrainConfig
+    from detect_tl.training.folder import RunFolder
+    from detect_tl.training.team import Team
 
 # By these Ultralytics would take itself for a part of its own kind of parallel training.
 _OF_TORCH = ("RANK", "LOCAL_RANK", "WORLD_SIZE")
@@ -85,9 +92,7 @@ def _check_version(order: Order) -> None:
 
 def _train(order: Order, folder: Path) -> None:
     from detect_tl.training.folder import RunFolder
-    from detect_tl.training.run import carry_on
     from detect_tl.training.team import Team
-    from detect_tl.training.trainer import Conduct
 
     context = ray.train.get_context()
     team = Team(
@@ -106,10 +111,18 @@ def _train(order: Order, folder: Path) -> None:
             "workers": min(order.cores - 1, _MOST_LOADERS) if order.gpu else 0,
         }
     )
-    with team.in_turn():
-        dataset = _dataset(order)
-    described = read_json(run.path / "dataset.json")
-    write_json(run.path / "dataset.json", {**described, "path": str(dataset)})
+    with ExitStack() as stack:
+        with team.in_turn():
+            dataset = stack.enter_context(_dataset(order, config))
+        described = read_json(run.path / "dataset.json")
+        write_json(run.path / "dataset.json", {**described, "path": str(dataset)})
+        _carry_on(order, run, config, team)
+
+
+def _carry_on(order: Order, run: RunFolder, config: TrainConfig, team: Team) -> None:
+    from detect_tl.training.run import carry_on
+    from detect_tl.training.trainer import Conduct
+
     if not team.leads:
         carry_on(run, config, Silent(), Conduct(threads=order.cores, team=team))
         return
@@ -138,15 +151,14 @@ def _device(order: Order) -> str:
     return str(get_device().index or 0)
 
 
-def _dataset(order: Order) -> Path:
-    """Where the data set is on this machine; it is fetched where it is not."""
-    from platformdirs import user_cache_path
-
+@contextmanager
+def _dataset(order: Order, config: TrainConfig) -> Iterator[Path]:
+    """Where the data set is on this machine in this block; it is fetched where it is not."""
     manifest = ray.get(order.keeper.manifest.remote())
     if is_here(manifest):
-        return Path(manifest.path)
-    return unpack(
-        manifest,
-        lambda number: ray.get(order.keeper.part.remote(number)),
-        user_cache_path("detect-tl") / "datasets",
-    )
+        yield Path(manifest.path)
+        return
+    cache = LentDataSets(int(config.cache_limit * 1e9))
+    part = order.keeper.part
+    with cache.borrow(manifest, lambda number: ray.get(part.remote(number))) as folder:
+        yield folder

@@ -126,7 +126,8 @@ class TrainConfig(BaseModel):
     cache_limit: float = Field(
         20.0,
         ge=0,
-        description="GB of kept features, those of earlier runs among them; 0: keep none",
+        description="GB of kept features, those of earlier runs among them; 0: keep none. With Ray"
+        " also of data sets that were sent to a node, of which those in use always stay",
     )
     l2_sp: float = Field(
         0.0,
