@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,14 +17,23 @@ from detect_tl.runtime.sources import is_address
 _PAUSES = (0.5, 2.0)
 """Seconds before what failed over a network is tried again."""
 _TIMEOUT = 60.0
-_STORES = ("s3", "gs", "gcs")
+_GOOGLE = ("gs", "gcs")
+_STORES = ("s3", *_GOOGLE)
 """What Arrow reads by itself, without a package for fsspec."""
+_GOOGLE_PATIENCE = "retry_limit_seconds=15"
+"""Its client would try for a quarter of an hour to find credentials, or what does not answer."""
+_OF_GOOGLE = re.compile(
+    r"google::cloud::Status\(.*?last message of (?:.*?underlying error message was: )?(.*?)"
+    r"(?: error_info=|$)",
+    re.DOTALL,
+)
 
 
 def read_bytes(place: str) -> bytes:
     """A whole file; raise DataError saying why it cannot be read.
 
     Over a network, what may be gone in a moment is tried again, and what is missing is not.
+    Raises MachineError where nothing can be read of this kind of address.
     """
     if not is_address(place):
         return _on_disk(place)
@@ -33,8 +43,10 @@ def read_bytes(place: str) -> bytes:
             with open_binary(place) as stream:
                 return stream.read()
         except (FileNotFoundError, PermissionError, ValueError) as error:
+            _refuse_without_credentials(error)
             raise DataError(f"cannot be read: {_reason(error)}") from error
         except passing as error:
+            _refuse_without_credentials(error)
             if pause is None or _is_final(error):
                 raise DataError(f"cannot be read: {_reason(error)}") from error
             time.sleep(pause)
@@ -93,17 +105,33 @@ def _store(scheme: str, netloc: str, query: str) -> Any:
     from fsspec.implementations.arrow import ArrowFSWrapper
     from pyarrow import fs
 
+    if scheme in _GOOGLE and "retry_limit_seconds" not in query:
+        query = "&".join(filter(None, (query, _GOOGLE_PATIENCE)))
     found, _ = fs.FileSystem.from_uri(urlunsplit((scheme, netloc, "/", query, "")))
     return ArrowFSWrapper(found)
 
 
 def _passing_errors() -> tuple[type[Exception], ...]:
     """What a network or a server may do now and not in a moment."""
+    import pyarrow as pa
+
+    errors: tuple[type[Exception], ...] = (OSError, pa.ArrowException)
     try:
         import aiohttp
     except ImportError:
-        return (OSError,)
-    return (OSError, aiohttp.ClientError)
+        return errors
+    return (*errors, aiohttp.ClientError)
+
+
+def _refuse_without_credentials(error: Exception) -> None:
+    """Raise MachineError where Google was not even asked, as it would be for all other images."""
+    if "Could not create a OAuth2 access token" not in str(error):
+        return
+    raise MachineError(
+        f"this machine has no credentials for Google Cloud Storage: {_reason(error)}",
+        hint="Set GOOGLE_APPLICATION_CREDENTIALS to their file on every node, or write"
+        " gs://anonymous@BUCKET/… for what everybody may read.",
+    ) from error
 
 
 def _is_final(error: Exception) -> bool:
@@ -114,5 +142,7 @@ def _is_final(error: Exception) -> bool:
 
 def _reason(error: BaseException) -> str:
     known = getattr(error, "strerror", None)
-    lines = str(known or error).strip().splitlines()
+    text = str(known or error).strip()
+    google = _OF_GOOGLE.search(text)
+    lines = (google[1] if google else text).splitlines()
     return lines[0] if lines else type(error).__name__

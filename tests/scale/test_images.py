@@ -13,11 +13,12 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from detect_tl.core.errors import DataError, UsageError
+from detect_tl.core.errors import DataError, MachineError, UsageError
 from detect_tl.core.files import find_images
 from detect_tl.runtime.sources import open_source
 from detect_tl.scale.fetch import read_bytes
 from detect_tl.scale.images import images_of, name_of, survey
+from tests.scale.bucket import as_bucket
 from tests.scale.conftest import coloured
 from tests.scale.servers import served
 
@@ -147,6 +148,29 @@ def test_bytes_come_over_http(folder: Path, address: str) -> None:
     assert read_bytes(f"{address}/f0/00001.png") == (folder / "f0/00001.png").read_bytes()
     with pytest.raises(DataError, match="cannot be read"):
         read_bytes(f"{address}/f0/missing.png")
+
+
+def test_bytes_come_from_a_bucket_of_google(folder: Path) -> None:
+    with as_bucket(folder) as options:
+        here = f"gs://anonymous@any/f0/00001.png?{options}"
+        assert read_bytes(here) == (folder / "f0/00001.png").read_bytes()
+        with pytest.raises(DataError, match=r"No such object: f0/missing.png"):
+            read_bytes(f"gs://anonymous@any/f0/missing.png?{options}")
+
+
+@pytest.mark.parametrize("content", [None, "{"])
+def test_credentials_that_are_missing_or_broken_end_the_run(
+    content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not every image of it for itself, after trying for a quarter of an hour."""
+    file = tmp_path / "credentials.json"
+    if content is not None:
+        file.write_text(content)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
+    with pytest.raises(MachineError, match=f"no credentials for Google.*{file}") as caught:
+        read_bytes(f"gs://bucket-{content is None}/a.png")
+    assert "google::cloud" not in caught.value.message
+    assert "gs://anonymous@" in caught.value.hint
 
 
 def test_a_table_may_lie_at_an_address(folder: Path, address: str, tmp_path: Path) -> None:
