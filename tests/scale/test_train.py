@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,18 @@ from click.testing import CliRunner
 
 from detect_tl import api
 from detect_tl.cli.app import app
+from detect_tl.core.embedded import embedded_sample
 from detect_tl.core.errors import GateError, MachineError, UsageError
 from detect_tl.core.files import read_json, write_json
 from detect_tl.models.checkpoint import load_checkpoint, same_tensors
 from detect_tl.scale.cluster import Cluster
 from detect_tl.scale.train import _keeper, train
 from detect_tl.training.folder import RunFolder
-from tests.training.conftest import shapes, small_checkpoint  # noqa: F401  # fixtures
+from tests.training.conftest import (  # noqa: F401  # fixtures
+    shapes,
+    small_checkpoint,
+    write_checkpoint,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -207,3 +213,43 @@ def test_what_is_being_written_is_whole_when_the_keeper_ends(
     with _keeper(run) as keeper:
         keeper.keep.remote(0, files)
     assert {path.name for path in tmp_path.iterdir()} == {*files, "dataset.json"}
+
+
+@pytest.mark.parametrize("what", ["replay"])
+def test_one_process_is_a_local_run_also(
+    two_cores: Cluster, settings: dict[str, Any], tmp_path: Path, what: str
+) -> None:
+    """With old pictures beside the new ones and all old classes kept; and as a segmenter of the
+    kind that finds every object once."""
+    settings |= {"epochs": 1, "strategy": "head"}
+    if what == "replay":
+        settings |= {"keep_classes": ("all",), "replay": known(Path(settings["data"]), tmp_path)}
+    else:
+        weights = write_checkpoint(tmp_path / "yolo26n.pt", "yolo26n")
+        settings |= {"data": some_of_the_sample(tmp_path / "data"), "task": "segment"}
+        settings |= {"weights": str(weights)}
+    here = api.train(out=tmp_path / "here", **settings)
+    there = train(workers=1, out=tmp_path / "there", **settings)
+    assert rows(there.run) == rows(here.run)
+    assert same_tensors(here.best, there.best)
+    assert same_tensors(here.last, there.last)
+
+
+def known(data: Path, folder: Path) -> Path:
+    """The same pictures, as other files, in which the discs are of a class that weights know."""
+    old = shutil.copytree(data, folder / "old")
+    text = (old / "data.yaml").read_text()
+    (old / "data.yaml").write_text(text.replace("disc", "class 7"))
+    for picture in old.rglob("*.png"):
+        with picture.open("ab") as stream:
+            stream.write(b"old")
+    return old
+
+
+def some_of_the_sample(folder: Path) -> Path:
+    sample = embedded_sample()
+    assert sample is not None
+    folder.mkdir()
+    for path in sorted((sample / "images").iterdir())[:20]:  # each with its outlines
+        shutil.copy(path, folder)
+    return folder
