@@ -215,7 +215,7 @@ def test_what_is_being_written_is_whole_when_the_keeper_ends(
     assert {path.name for path in tmp_path.iterdir()} == {*files, "dataset.json"}
 
 
-@pytest.mark.parametrize("what", ["replay"])
+@pytest.mark.parametrize("what", ["replay", "yolo26n-seg"])
 def test_one_process_is_a_local_run_also(
     two_cores: Cluster, settings: dict[str, Any], tmp_path: Path, what: str
 ) -> None:
