@@ -38,6 +38,8 @@ class LentDataSets:
         """
         entry = self.folder / manifest.sha256[:32]
         while (lock := _in_use(entry)) is None:
+            if not (entry / _LOCKED).exists():
+                shutil.rmtree(entry, ignore_errors=True)  # what is left of a damaged one
             self.make_room(manifest.bytes)
             try:
                 unpack(manifest, part, self.folder)

@@ -76,6 +76,13 @@ def test_one_larger_than_the_limit_comes_all_the_same(sets: list[Manifest], tmp_
         assert here(cache, sets) == [number]
 
 
+def test_what_somebody_has_damaged_is_sent_again(cache: LentDataSets, sets: list[Manifest]) -> None:
+    use(cache, sets[0], at=0)
+    (cache.folder / sets[0].sha256[:32] / "data.yaml").unlink()
+    use(cache, sets[0], at=1)
+    assert here(cache, sets) == [0]
+
+
 def test_what_is_in_use_stays(cache: LentDataSets, sets: list[Manifest]) -> None:
     cache.limit = 0
     use(cache, sets[0], at=0)
