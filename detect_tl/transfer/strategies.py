@@ -125,23 +125,25 @@ PARTIAL = Strategy(
         ),
     ),
 )
+# At twice these rates runs ended lower (mAP50-95 on val, two seeds on a GPU): number plates after 14
+# epochs at .638 against .651, BCCD after 22 at .634 against .636.
 GRADUAL = Strategy(
     "gradual",
     "from the head down: first on kept features, as partial, then everything",
     (
         Stage(
-            name="neck and head", freeze="backbone", share=0.12, lr=2.0, last_lr=0.5, cached=True
+            name="neck and head", freeze="backbone", share=0.12, lr=1.0, last_lr=0.5, cached=True
         ),
         Stage(
             name="all but the first layers",
             freeze=5,
             share=0.53,
-            lr=1.5,
+            lr=0.75,
             first_lr=0.3,
             last_lr=0.4,
             cached=True,
         ),
-        Stage(name="everything", freeze="none", share=0.35, lr=0.6, first_lr=0.5),
+        Stage(name="everything", freeze="none", share=0.35, lr=0.3, first_lr=0.5),
     ),
 )
 FULL = Strategy(
