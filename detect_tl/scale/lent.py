@@ -11,12 +11,13 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from detect_tl.core.cache_folder import make_room
 from detect_tl.core.errors import UsageError
-from detect_tl.core.files import scratch_sibling, sweep
+from detect_tl.core.files import scratch_sibling
 from detect_tl.scale.parcel import Manifest, Part, unpack
 
 _LOCKED = "data.yaml"  # which every data set has
@@ -40,7 +41,7 @@ class LentDataSets:
         while (lock := _in_use(entry)) is None:
             if not (entry / _LOCKED).exists():
                 shutil.rmtree(entry, ignore_errors=True)  # what is left of a damaged one
-            self.make_room(manifest.bytes)
+            make_room(self.folder, manifest.bytes, self.limit, remove=_remove)
             try:
                 unpack(manifest, part, self.folder)
             except (UsageError, OSError):
@@ -48,27 +49,6 @@ class LentDataSets:
                     raise
         with lock:
             yield entry
-
-    def make_room(self, size: int) -> None:
-        """Remove those that were not used for longest, until `size` bytes fit the limit."""
-        entries = sorted(self._entries())
-        held = sum(each for _, each, _ in entries)
-        for _, each, path in entries:
-            if held + size <= self.limit:
-                return
-            if _remove(path):
-                held -= each
-
-    def _entries(self) -> Iterator[tuple[float, int, Path]]:
-        """When each data set was used last, its bytes and its folder."""
-        for path in list(self.folder.iterdir()) if self.folder.is_dir() else ():
-            if path.name.startswith("."):
-                sweep(self.folder / path.name[1:].partition(".")[0])  # one that was killed
-                continue
-            with suppress(FileNotFoundError):  # another has just removed it
-                files = (file for file in path.rglob("*") if file.is_file())
-                size = sum(file.stat().st_size for file in files)
-                yield path.stat().st_mtime, size, path
 
 
 def _in_use(entry: Path) -> IO[bytes] | None:

@@ -12,7 +12,7 @@ import hashlib
 import math
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from detect_tl.core.cache_folder import entries, make_room
 from detect_tl.core.errors import UsageError
 from detect_tl.core.files import atomic_folder
 
@@ -90,26 +91,11 @@ class FeatureCache:
 
     def size(self) -> int:
         """Bytes of all views."""
-        return sum(size for _, size, _ in self._entries())
+        return sum(entry.size for entry in entries(self.folder))
 
     def make_room(self, size: int) -> None:
         """Remove the views that were not used for longest, until `size` bytes fit the limit."""
-        entries = sorted(self._entries())
-        held = sum(each for _, each, _ in entries)
-        for _, each, path in entries:
-            if held + size <= self.limit:
-                return
-            shutil.rmtree(path, ignore_errors=True)
-            held -= each
-
-    def _entries(self) -> Iterator[tuple[float, int, Path]]:
-        """When each view was used last, its bytes and its folder."""
-        for path in self.folder.iterdir() if self.folder.is_dir() else ():
-            try:
-                size = sum(file.stat().st_size for file in path.iterdir())
-                yield path.stat().st_mtime, size, path
-            except (FileNotFoundError, NotADirectoryError):
-                continue  # another run has just removed it
+        make_room(self.folder, size, self.limit)
 
 
 Part: TypeAlias = Tensor | np.ndarray[Any, Any] | str | int

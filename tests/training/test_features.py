@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -253,6 +255,24 @@ def test_what_was_not_used_for_longest_goes_first(
         if len(left) < len(order):  # no more went than had to
             last = sizes[order[-len(left) - 1]]
             assert cache.size() + last + wanted > limit
+
+
+def test_what_another_run_is_writing_stays_and_what_a_killed_one_wrote_goes(tmp_path: Path) -> None:
+    cache = FeatureCache(tmp_path / "cache", 0)
+    kill = (
+        "import os, sys; from pathlib import Path; from detect_tl.core.files import atomic_folder"
+    )
+    kill += "\nwith atomic_folder(Path(sys.argv[1])): os.kill(os.getpid(), 9)"
+    subprocess.run([sys.executable, "-c", kill, str(cache.folder / "b")], check=False)
+    assert len(list(cache.folder.iterdir())) == 1
+
+    def slow() -> Iterator[View]:
+        yield part(0, 1)
+        cache.make_room(1)
+        yield part(1, 2)
+
+    assert cache.put("a", slow()).maps[4].flatten().tolist() == [0, 1, 2]
+    assert [path.name for path in cache.folder.iterdir()] == ["a"]
 
 
 parts = st.lists(
