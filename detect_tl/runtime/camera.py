@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from fractions import Fraction
@@ -15,23 +14,27 @@ from detect_tl.core.errors import MachineError
 from detect_tl.core.findings import Finding
 from detect_tl.core.geometry import Size
 from detect_tl.core.images import Image
+from detect_tl.runtime.config import RECONNECT_SECONDS
 from detect_tl.runtime.frames import Frame, SourceInfo
+from detect_tl.runtime.returning import Returns, Say
 
 
 class CameraSource:
     """A camera that the system knows by a number.
 
-    Raises MachineError when it cannot be opened or gives no picture. When it stops giving them, its
-    frames end, and a finding says so.
+    When it stops giving pictures it is opened anew. patience, say: see `Returns`. Raises
+    MachineError when it cannot be opened at first, or gives no picture.
     """
 
-    def __init__(self, number: int) -> None:
+    def __init__(
+        self, number: int, patience: float = RECONNECT_SECONDS, say: Say = lambda _: None
+    ) -> None:
         import cv2
 
         self._number = number
+        self._returns = Returns("camera", f"camera {number}", patience, say)
         self.findings: list[Finding] = []
         self._capture = _open(number)
-        self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # an older frame is of no use
         self._first: Any = self._read()
         self._arrived = time.monotonic()
         if self._first is None:
@@ -50,7 +53,6 @@ class CameraSource:
             live=True,
             endless=True,
         )
-        self._ended = threading.Event()
 
     def __iter__(self) -> Iterator[Frame]:
         name, start, index = f"camera-{self._number}", self._arrived, 0
@@ -58,20 +60,34 @@ class CameraSource:
         self._first = None
         while image is not None:
             yield Frame(image, index, captured - start, name, captured=captured)
-            if self._ended.is_set():
+            if self._returns.stopped:
                 return
-            image, captured, index = self._read(), time.monotonic(), index + 1
-        text = f"camera {self._number} gives no more pictures; those before were used"
-        self.findings.append(Finding("camera.lost", "warning", text))
+            image = self._read()
+            if image is None and not self._returns.stopped:
+                self._capture.release()
+                image = self._returns.get_back("it gives no more pictures", self._attempt)
+            captured, index = time.monotonic(), index + 1
 
     def sample(self) -> Image:
         return np.asarray(self._first, np.uint8)
 
     def stop(self) -> None:
-        self._ended.set()
+        self._returns.stop()
 
     def close(self) -> None:
         self._capture.release()
+        self.findings += self._returns.findings()
+
+    def _attempt(self) -> Any:
+        """The first picture of the camera as it was opened anew; None when there is none."""
+        try:
+            self._capture = _open(self._number)
+        except MachineError:
+            return None
+        image = self._read()
+        if image is None:
+            self._capture.release()
+        return image
 
     def _read(self) -> Any:
         """The next picture, or None."""
@@ -90,6 +106,7 @@ def _open(number: int) -> Any:
     finally:
         cv2.utils.logging.setLogLevel(level)
     if capture.isOpened():
+        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # an older frame is of no use
         return capture
     there = sorted(str(p) for p in Path("/dev").glob("video*"))
     raise MachineError(

@@ -119,7 +119,9 @@ class PredictConfig(DetectorConfig):
     )
     limit: int | None = _setting(None, "end after so many frames", least=1)
     reconnect: float = _setting(
-        RECONNECT_SECONDS, "seconds to try again when a stream is lost; 0: not at all", least=0
+        RECONNECT_SECONDS,
+        "seconds to try again when a camera or stream is lost; 0: not at all",
+        least=0,
     )
     stdin_size: tuple[int, int] | None = _setting(
         None, "width and height of the raw frames on standard input"

@@ -36,7 +36,8 @@ def open_source(
     or a video.
 
     pipe: what the frames on standard input look like.
-    reconnect: seconds to go on trying when a live stream is lost; see `Stream`, also for `say`.
+    reconnect: seconds to go on trying when a camera or stream is lost; see `Returns`, also for
+        `say`.
 
     Raises UsageError when frames on standard input are not described, DataError when a file cannot
     be read or no image is there, and MachineError when a camera or stream cannot be opened.
@@ -49,7 +50,7 @@ def open_source(
     if text == STDIN:
         return _standard_input(pipe)
     if text.isdecimal():
-        return CameraSource(int(text))
+        return CameraSource(int(text), reconnect, say)
     if is_address(text):
         return open_stream(text, patience=reconnect, say=say)
     path = Path(text).expanduser()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +12,7 @@ from detect_tl.core.findings import Finding
 from detect_tl.core.images import Image
 from detect_tl.runtime.config import RECONNECT_SECONDS
 from detect_tl.runtime.frames import Frame
+from detect_tl.runtime.returning import Returns, Say
 from detect_tl.runtime.video import (
     Decoding,
     VideoSource,
@@ -28,10 +27,6 @@ OPEN_SECONDS = 10.0
 READ_SECONDS = 10.0
 """How long a stream may be silent before it counts as lost."""
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
-_STEADY_SECONDS = 10.0
-"""A connection that held so long was a good one: the pauses before the next begin anew."""
-
 _JPEG_FORMATS = frozenset(("mjpeg", "mpjpeg"))
 
 _WORDS = {
@@ -40,14 +35,12 @@ _WORDS = {
 }
 """What FFmpeg says, and what it means by it here."""
 
-Say = Callable[[str], None]
-
 
 def open_stream(url: str, *, patience: float = RECONNECT_SECONDS, say: Say) -> VideoSource | Stream:
     """Open what is behind an address.
 
     A file behind it has a length; it keeps all its frames, as one on disk does. Anything else is
-    live. patience, say: see `Stream`. Raises MachineError when it cannot be opened, or shows
+    live. patience, say: see `Returns`. Raises MachineError when it cannot be opened, or shows
     nothing.
     """
     shown = hide_password(url)
@@ -66,48 +59,38 @@ def open_stream(url: str, *, patience: float = RECONNECT_SECONDS, say: Say) -> V
 class Stream:
     """A live stream. Times are those of arrival, which go on while the connection is lost.
 
-    patience: how many seconds to go on trying when it was lost; with 0, that is its end. The pauses
-    between two attempts grow from half a second to eight.
-    say: told in one sentence of every loss and every return; findings sum them up.
+    patience, say: see `Returns`.
     """
 
     def __init__(self, url: str, decoding: Decoding, patience: float, say: Say) -> None:
         self._url, self._shown = url, hide_password(url)
         self._decoding = decoding
-        self._patience, self._say = patience, say
+        self._returns = Returns("stream", f"the stream {self._shown}", patience, say)
         self.info = decoding.info("stream", self._shown)
         self.findings: list[Finding] = []
-        self._ended = threading.Event()
-        self._pause = _FIRST_PAUSE
-        self._returns, self._absent, self._damaged = 0, 0.0, 0
+        self._damaged = 0
 
     def __iter__(self) -> Iterator[Frame]:
         name = Path(self._shown).stem or self._shown
         index, start = 0, self._decoding.arrived
         while True:
-            began = time.monotonic()
             for captured, picture in self._decoding.pictures():
-                if self._ended.is_set():
+                if self._returns.stopped:
                     return
                 yield Frame(pending(picture), index, captured - start, name, captured=captured)
                 index += 1
-            if self._has_ended() or not self._reconnect(steady=_since(began) > _STEADY_SECONDS):
+            if self._has_ended() or not self._reconnect():
                 return
 
     def sample(self) -> Image:
         return upright(self._decoding.first)
 
     def stop(self) -> None:
-        self._ended.set()
+        self._returns.stop()
 
     def close(self) -> None:
         self._decoding.close()
-        if self._returns:
-            text = (
-                f"the connection to {self._shown} was lost and made anew {self._returns} time(s); "
-                f"{self._absent:.1f} s are missing"
-            )
-            self.findings.append(Finding("stream.reconnected", "warning", text))
+        self.findings += self._returns.findings()
         damaged = self._damaged + self._decoding.damaged
         if damaged:
             self.findings.append(damaged_packets(damaged))
@@ -117,38 +100,27 @@ class Stream:
 
         Other protocols close a connection for one reason: that it is lost.
         """
-        if self._ended.is_set():
+        if self._returns.stopped:
             return True
         orderly = urlsplit(self._url).scheme.lower() in ("http", "https")
         jpegs = self._decoding.container.format.name in _JPEG_FORMATS
         return orderly and not jpegs and self._decoding.broken is None
 
-    def _reconnect(self, *, steady: bool) -> bool:
-        """Try again, with growing pauses; False when nobody wants it or patience is at its end."""
-        lost = time.monotonic()
+    def _reconnect(self) -> bool:
         why = _in_words(self._decoding.broken or "the connection was closed")
         self._decoding.close()
-        if self._patience:
-            self._say(f"the stream {self._shown} was lost: {why}; trying again …")
-        self._pause = _FIRST_PAUSE if steady else self._pause
-        while (left := self._patience - _since(lost)) > 0:
-            if self._ended.wait(min(self._pause, left)):
-                break
-            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
-            try:
-                found = _connected(self._url)
-            except open_errors():
-                continue
-            self._damaged += self._decoding.damaged
-            self._decoding = found
-            absent = _since(lost)
-            self._returns, self._absent = self._returns + 1, self._absent + absent
-            self._say(f"the stream {self._shown} is back after {absent:.1f} s")
-            return True
-        after = f" and did not come back in {_since(lost):.0f} s" if self._patience else ""
-        text = f"the stream {self._shown} was lost ({why}){after}; what came before it was used"
-        self.findings.append(Finding("stream.lost", "warning", text))
-        return False
+        found = self._returns.get_back(why, self._attempt)
+        if found is None:
+            return False
+        self._damaged += self._decoding.damaged
+        self._decoding = found
+        return True
+
+    def _attempt(self) -> Decoding | None:
+        try:
+            return _connected(self._url)
+        except open_errors():
+            return None
 
 
 def hide_password(url: str) -> str:
@@ -173,7 +145,3 @@ def _in_words(error: Any) -> str:
     for theirs, ours in _WORDS.items():
         text = text.replace(theirs, ours)
     return text
-
-
-def _since(moment: float) -> float:
-    return time.monotonic() - moment

@@ -10,7 +10,7 @@ from itertools import islice, pairwise
 import pytest
 
 from detect_tl.core.errors import MachineError
-from detect_tl.runtime import stream
+from detect_tl.runtime import returning
 from detect_tl.runtime.frames import Frame
 from detect_tl.runtime.stream import Stream, open_stream
 from tests.runtime.servers import JpegCamera, number_of
@@ -18,8 +18,8 @@ from tests.runtime.servers import JpegCamera, number_of
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "_FIRST_PAUSE", 0.05)
-    monkeypatch.setattr(stream, "_LONGEST_PAUSE", 0.1)
+    monkeypatch.setattr(returning, "FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(returning, "LONGEST_PAUSE", 0.1)
 
 
 @pytest.fixture
@@ -102,6 +102,7 @@ def test_no_patience(camera: JpegCamera) -> None:
     camera.count = 6
     source = opened(camera, said, patience=0)
     assert len(list(source)) == 6
+    source.close()
     assert codes(source) == ["stream.lost"]
     assert said == []
 
@@ -125,7 +126,7 @@ def test_waiting_for_a_camera_ends_at_once_when_nobody_wants_it(camera: JpegCame
 def test_pauses_grow_while_a_connection_does_not_hold(
     camera: JpegCamera, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream, "_LONGEST_PAUSE", 0.4)
+    monkeypatch.setattr(returning, "LONGEST_PAUSE", 0.4)
     camera.count = 3
     source = opened(camera)
     frames = list(islice(source, 15))
