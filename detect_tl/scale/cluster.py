@@ -28,6 +28,7 @@ _STDERR = 2
 _PROBE_SECONDS = 5.0
 _PACKAGES = "ray", "pyarrow", "fsspec"
 _INSTALL = 'Install it with: pip install "detect-tl[ray]"'
+_SHORTER = "Set RAY_TMPDIR to a folder with a short path: sockets have no room for long ones."
 _START = "Start one with `ray start --head`, or leave --address out to use this machine alone."
 
 # Ray reads these when it is loaded, and its processes inherit them: nothing is sent anywhere, GPUs
@@ -165,7 +166,10 @@ def _ray_init(address: str, **settings: Any) -> None:
         with suppress(Exception):  # whatever was half begun
             ray.shutdown()
         if address == "local":
-            raise MachineError(f"Ray does not start on this machine: {_first(error)}") from error
+            raise MachineError(
+                f"Ray does not start on this machine: {_first(error)}",
+                hint=_SHORTER if "AF_UNIX" in str(error) else "",
+            ) from error
         if address == AUTO:
             raise MachineError("this machine is part of no Ray cluster", hint=_START) from error
         raise MachineError(f"cannot join {address}: {_first(error)}", hint=_START) from error

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 import sys
 from pathlib import Path
+from textwrap import dedent
 from threading import Thread
 
 import pytest
@@ -42,6 +44,30 @@ def test_where_nothing_answers_it_says_so(address: str) -> None:
     with pytest.raises(MachineError, match="nothing answers at") as refused, connected(address):
         pass
     assert "ray start --head" in refused.value.hint
+
+
+def test_a_temporary_folder_with_a_long_path_has_a_way_out(tmp_path: Path) -> None:
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    code = """
+        from detect_tl.core.errors import MachineError
+        from detect_tl.scale.cluster import connected
+        try:
+            with connected():
+                pass
+        except MachineError as error:
+            print(error.hint)
+    """
+    environment = {**os.environ, "TMPDIR": str(long), "RAY_TMPDIR": str(long)}
+    done = subprocess.run(
+        [sys.executable, "-c", dedent(code)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert "RAY_TMPDIR" in done.stdout, done.stderr
 
 
 @pytest.mark.parametrize("address", ["somewhere", "host:", ":123", "ray://host"])
