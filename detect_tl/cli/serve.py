@@ -12,6 +12,7 @@ from detect_tl.cli.declared import dataclass_options, put_options
 from detect_tl.cli.options import trust_option, verb, zero_shot_options
 from detect_tl.cli.output import Output, pass_output
 from detect_tl.cli.params import IMGSZ, Confidence
+from detect_tl.core.errors import UsageError
 from detect_tl.runtime.config import DetectorConfig
 
 if TYPE_CHECKING:
@@ -40,6 +41,16 @@ if TYPE_CHECKING:
     default=8000,
     show_default=True,
     help="Port to listen on; 0 takes a free one.",
+)
+@click.option(
+    "--certificate",
+    type=click.Path(path_type=Path),
+    help="PEM file; with it the service speaks HTTPS, without which a phone shows no camera.",
+)
+@click.option(
+    "--key",
+    type=click.Path(path_type=Path),
+    help="PEM file of its key.  [default: in the same file]",
 )
 @click.option("--token", help="What clients must know.  [default: made up where one is needed]")
 @click.option(
@@ -91,9 +102,13 @@ def command(console: Output, model: str, browse: bool, **options: Any) -> None:
     gives JSON; /openapi.json describes it, /metrics is for Prometheus. A client may ask for another
     confidence than --conf. Nothing is sent elsewhere.
     """
+    from detect_tl.web.certificate import Certificate
     from detect_tl.web.settings import Limits, Settings, check_installed
 
     check_installed()
+    certificate, key = options.pop("certificate"), options.pop("key")
+    if key and not certificate:
+        raise UsageError("--key goes with --certificate")
     limits = Limits(
         max_bytes=max(round(options.pop("max_size") * 1e6), 1),
         max_pixels=options.pop("max_pixels"),
@@ -102,7 +117,12 @@ def command(console: Output, model: str, browse: bool, **options: Any) -> None:
         seconds=options.pop("timeout"),
     )
     where = {name: options.pop(name) for name in ("host", "port", "token")}
-    settings = Settings.for_host(_name(model), limits=limits, **where)
+    settings = Settings.for_host(
+        _name(model),
+        limits=limits,
+        certificate=Certificate(certificate, key) if certificate else None,
+        **where,
+    )
     with api.detector(model, progress=console.progress, **options) as detector:
         from detect_tl.web.server import serve
 

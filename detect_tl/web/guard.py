@@ -96,7 +96,8 @@ class Guard:
 
     def _cookie(self) -> str:
         name = _cookie_name(self.settings)
-        return f"{name}={self.settings.token}; Path=/; HttpOnly; SameSite=Strict"
+        secure = "" if self.settings.certificate is None else "; Secure"
+        return f"{name}={self.settings.token}; Path=/; HttpOnly; SameSite=Strict{secure}"
 
 
 def _shows_page(scope: Scope, message: Message) -> bool:

@@ -58,7 +58,7 @@ def serve(
 
 def make_server(detector: Detector, settings: Settings) -> Server:
     """A server that is not yet running; `settings.port` is the real one."""
-    limits = settings.limits
+    limits, certificate = settings.limits, settings.certificate
     return Server(
         uvicorn.Config(
             make_app(detector, settings),
@@ -73,6 +73,8 @@ def make_server(detector: Detector, settings: Settings) -> Server:
             access_log=False,
             log_config=None,
             log_level="error",
+            ssl_certfile=None if certificate is None else certificate.file,
+            ssl_keyfile=None if certificate is None else certificate.key,
         )
     )
 
@@ -174,7 +176,8 @@ def address_of(settings: Settings) -> Address:
     host = own_address() if is_wildcard(settings.host) else settings.host
     shown = f"[{host}]" if ":" in host else host
     query = f"?token={settings.token}" if settings.token else ""
-    url = f"http://{shown}:{settings.port}/{query}"
+    scheme = "http" if settings.certificate is None else "https"
+    url = f"{scheme}://{shown}:{settings.port}/{query}"
     return Address(url, settings.host, settings.port, settings.token)
 
 

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from ipaddress import ip_address
 
 from detect_tl.core.errors import MachineError, UsageError
+from detect_tl.web.certificate import Certificate
 
 _PACKAGES = ("fastapi", "uvicorn", "websockets", "python_multipart", "prometheus_client")
 # What may stand in an address, a header and a cookie without being escaped.
@@ -46,7 +47,7 @@ class Settings:
     """name: of the model, for people. host, port: to listen on; port 0 takes a free one.
 
     token: what everybody must know who wants anything; None: whoever reaches the service may use
-    it, which `for_host` allows on this machine alone.
+    it, which `for_host` allows on this machine alone. certificate: with one, it speaks HTTPS.
     """
 
     name: str
@@ -54,15 +55,26 @@ class Settings:
     port: int = 8000
     token: str | None = None
     limits: Limits = field(default_factory=Limits)
+    certificate: Certificate | None = None
 
     @classmethod
     def for_host(
-        cls, name: str, host: str, port: int, token: str | None, limits: Limits
+        cls,
+        name: str,
+        host: str,
+        port: int,
+        token: str | None,
+        limits: Limits,
+        *,
+        certificate: Certificate | None = None,
     ) -> Settings:
         """Settings with a token made up where one is needed and none is given.
 
-        Raises UsageError for a token that is too short or cannot stand in an address.
+        Raises UsageError for a token that is too short or cannot stand in an address, DataError for
+        a certificate that cannot be used.
         """
+        if certificate is not None:
+            certificate.check()
         if token is not None and not _TOKEN.fullmatch(token):
             raise UsageError(
                 "the token cannot be used",
@@ -71,7 +83,9 @@ class Settings:
         host = host.strip("[]").lower()  # as it stands in an address
         if token is None and not is_loopback(host):
             token = secrets.token_urlsafe(24)
-        return cls(name=name, host=host, port=port, token=token, limits=limits)
+        return cls(
+            name=name, host=host, port=port, token=token, limits=limits, certificate=certificate
+        )
 
 
 def is_loopback(host: str) -> bool:

@@ -16,6 +16,7 @@ import pytest
 from detect_tl.core.images import Image
 from detect_tl.runtime.backends import load_backend
 from detect_tl.runtime.detector import Detector
+from detect_tl.web.certificate import Certificate
 from detect_tl.web.server import Address, address_of, listen, make_server
 from detect_tl.web.settings import Limits, Settings
 from tests.browser import Tab, browser
@@ -34,6 +35,7 @@ def serving(
     port: int = 0,
     token: str | None = None,
     conf: float | Mapping[str, float] = CONF,
+    certificate: Certificate | None = None,
     **limits: Any,
 ) -> Iterator[Address]:
     """Serve a model, on a free port, with limits that no test meets by accident."""
@@ -41,7 +43,7 @@ def serving(
     with closing(Detector(load_backend(model), conf=conf)) as detector:
         listener = listen(host, port)
         port = listener.getsockname()[1]
-        settings = Settings.for_host(model.name, host, port, token, bounds)
+        settings = Settings.for_host(model.name, host, port, token, bounds, certificate=certificate)
         server = make_server(detector, settings)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
