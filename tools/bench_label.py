@@ -114,7 +114,7 @@ class Bench:
                 pixels, _ = preprocess([read_image(sample.image)], self.spec.imgsz)
                 given = torch.from_numpy(pixels).contiguous(memory_format=torch.channels_last)
                 with torch.no_grad():
-                    parts.append(run_front(self.model, self.cut, given))
+                    parts.append(run_front(self.model.model, self.cut, given))
             maps = {layer: torch.cat([part[layer] for part in parts]) for layer in self.cut.needed}
             with atomic_path(kept) as scratch:
                 torch.save(maps, scratch)

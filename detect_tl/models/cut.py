@@ -6,7 +6,7 @@ named by their index (`layer.f`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,12 +47,16 @@ def _sources(layer: Any) -> list[int]:
     return [layer.i + source if source < 0 else source for source in given]
 
 
-def run_front(model: Any, cut: Cut, images: Tensor) -> dict[int, Tensor]:
-    """The answers of the needed layers before the cut. images: (N, 3, H, W), 0 to 1."""
+def run_front(layers: Iterable[Any], cut: Cut, images: Tensor) -> dict[int, Tensor]:
+    """The answers of the needed layers before the cut.
+
+    layers: of a model, from its first one on. images: (N, 3, H, W), 0 to 1.
+    """
     answers: dict[int, Tensor] = {}
     x: Any = images
-    kept = {*cut.needed, *(s for m in list(model.model)[: cut.first] for s in _sources(m))}
-    for layer in list(model.model)[: cut.first]:
+    front = list(layers)[: cut.first]
+    kept = {*cut.needed, *(source for layer in front for source in _sources(layer))}
+    for layer in front:
         if layer.f != -1:
             x = _inputs(layer, answers)
         x = layer(x)

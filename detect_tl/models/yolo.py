@@ -34,6 +34,7 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.models.yolo.segment import SegmentationTrainer
 from ultralytics.nn import modules as _modules, tasks as _tasks
 from ultralytics.nn.modules.block import ImagePoolingAttn, TorchVision
+from ultralytics.nn.modules.conv import Conv, DWConv
 from ultralytics.nn.tasks import (
     BaseModel,
     DetectionModel,
@@ -54,7 +55,7 @@ from ultralytics.utils import (
 from ultralytics.utils.instance import Instances
 from ultralytics.utils.ops import resample_segments
 from ultralytics.utils.tal import make_anchors
-from ultralytics.utils.torch_utils import unwrap_model
+from ultralytics.utils.torch_utils import fuse_conv_and_bn, unwrap_model
 
 __all__ = [
     "DEFAULT_CFG",
@@ -64,6 +65,8 @@ __all__ = [
     "Albumentations",
     "BaseModel",
     "BaseTrainer",
+    "Conv",
+    "DWConv",
     "DetectionModel",
     "DetectionTrainer",
     "ImagePoolingAttn",
@@ -76,6 +79,7 @@ __all__ = [
     "YOLOESegModel",
     "build_model",
     "checkpoint_classes",
+    "fuse_conv_and_bn",
     "load_text_encoder",
     "make_anchors",
     "model_config",

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from detect_tl.models.cut import Cut, first_rows, pad_rows, run_front, run_rest, to_float32
+from detect_tl.models.fold import folded
 from detect_tl.training.precision import autocast
 
 Maps = dict[int, torch.Tensor]
@@ -21,18 +22,28 @@ Maps = dict[int, torch.Tensor]
 class Forward:
     """The forward pass of one model.
 
-    cut: where its frozen layers end, when answers of theirs are kept; None otherwise.
+    cut: where its frozen layers end, when answers of theirs are kept; None otherwise. Set it again
+    when these layers may have changed.
     even: whether batches should have one size. cuDNN plans every layer anew for another one: a
     smaller last batch of an epoch took 6 s of an H200 that trained in 1.4 s.
     """
 
     def __init__(self, model: Any, device: torch.device, *, mixed: bool) -> None:
-        self.cut: Cut | None = None
         self.even = device.type == "cuda"
+        self._cut: Cut | None = None
+        self._front: Any = None
         self._model = model
         self._device = device
         self._mixed = mixed
         self._plain: Callable[..., Any] = model.forward
+
+    @property
+    def cut(self) -> Cut | None:
+        return self._cut
+
+    @cut.setter
+    def cut(self, cut: Cut | None) -> None:
+        self._cut, self._front = cut, None
 
     def install(self) -> None:
         """Let the model answer to training batches through this.
@@ -58,7 +69,9 @@ class Forward:
         assert self.cut is not None
         with torch.no_grad(), autocast(self._device, mixed=self._mixed):
             pictures = images.contiguous(memory_format=torch.channels_last)
-            return run_front(self._model, self.cut, pictures)
+            if self._front is None:
+                self._front = folded(self._model.model[: self.cut.first])
+            return run_front(self._front, self.cut, pictures)
 
     def rest(self, maps: Maps) -> Any:
         """What the model answers, from the answers of the frozen layers."""
@@ -78,9 +91,11 @@ class Forward:
         kept: answers of the frozen layers by number of the batch, used and added to while there is
         a cut. batch: the number of the batch that is asked for.
         """
-        own = Forward(average, self._device, mixed=self._mixed)
+        # its pictures are many; not on a GPU, where Ultralytics halves the average after this
+        answering = folded(average) if self._device.type == "cpu" else average
+        own = Forward(answering, self._device, mixed=self._mixed)
         own.cut, own.even = self.cut, self.even
-        head = average.model[-1]
+        head = answering.model[-1]
         decode, most = head._inference, 0
 
         def answer(x: Any, *args: Any, **kwargs: Any) -> Any:

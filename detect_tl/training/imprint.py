@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from detect_tl.models.fold import folded
 from detect_tl.training.pictures import Picture, read_picture
 
 _BRANCHES = ("cv3", "one2one_cv3")
@@ -102,23 +103,28 @@ def imprint(
     were seen of each class; where they were too few, the row stays as it was.
     """
     seen = dict.fromkeys(classes, 0)
-    training, rng = model.training, np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     strides = [float(stride) for stride in model.stride]
-    model.eval()
+    answering = folded(model).to(memory_format=torch.channels_last)
+    heads = model.model[-1], answering.model[-1]
+    branches = [
+        tuple(getattr(head, name) for head in heads)
+        for name in _BRANCHES
+        if getattr(heads[0], name, None) is not None
+    ]
     with ExitStack() as stack:
-        stack.callback(model.train, training)
         levels = [
-            (branch[level][-1], _watch(branch[level][-1], stack), _Level(level, strides, rng, rule))
-            for name in _BRANCHES
-            if (branch := getattr(model.model[-1], name, None)) is not None
-            for level in range(len(branch))
+            (conv[-1], _watch(watched[-1], stack), _Level(number, strides, rng, rule))
+            for branch in branches
+            for number, (conv, watched) in enumerate(zip(*branch, strict=True))
         ]
         for conv, _, level in levels:
             level.begin(conv.in_channels, classes)
         for index in _enough(dataset, seen, rng, rule.enough):
             picture = read_picture(dataset, index, imgsz)
+            pixels = picture.pixels.to(device).contiguous(memory_format=torch.channels_last)
             with torch.no_grad():
-                model(picture.pixels.to(device))
+                answering(pixels)
             for _, answer, level in levels:
                 level.look(answer()[0], picture)
     for conv, _, level in levels:

@@ -18,6 +18,7 @@ from torch.nn import functional
 from detect_tl.core.errors import WeightsError
 from detect_tl.models.checkpoint import Checkpoint
 from detect_tl.models.cut import to_float32
+from detect_tl.models.fold import folded
 from detect_tl.models.yolo import make_anchors
 from detect_tl.training.team import Team
 
@@ -47,7 +48,7 @@ class Teacher:
         weight: float = 1.0,
     ) -> None:
         self.checkpoint = checkpoint
-        self.model: Any = checkpoint.model.eval().requires_grad_(requires_grad=False)
+        self.model: Any = folded(checkpoint.model).to(memory_format=torch.channels_last)
         self.weight = weight
         self.only = only
         self._keys = {name: _FIRST_KEY * (number + 1) + k for k, name in enumerate(_PARTS)}
@@ -77,7 +78,8 @@ class Teacher:
         images: (N, 3, H, W), 0 to 1.
         """
         with torch.no_grad():
-            found = self.model.to(images.device)(images)[1]
+            pictures = images.contiguous(memory_format=torch.channels_last)
+            found = self.model.to(images.device)(pictures)[1]
         found = found.get("one2many", found)
         return {
             key: found[name] if found[name].ndim == 4 else found[name][:, :, None]

@@ -18,7 +18,7 @@ from detect_tl.training.cache import Part, fingerprint
 from detect_tl.training.folder import package_versions
 
 # Raised when the way in which features are computed or written changes.
-_FORMAT = 2
+_FORMAT = 3
 
 # Settings of Ultralytics by which no picture looks different. All others count, those of later
 # releases too: a view that is computed once more costs seconds, a stale one costs trust.

@@ -88,7 +88,7 @@ def try_bfloat16(model: Any) -> Trial:
         for mixed in (False, True) * _TRIALS:  # in turns, as other work on the machine slows both
             began = time.perf_counter()
             with torch.inference_mode(), autocast(image.device, mixed=mixed):
-                maps = run_front(model, cut, image)
+                maps = run_front(model.model, cut, image)
             seconds[mixed] = min(seconds[mixed], time.perf_counter() - began)
             answers[mixed] = torch.cat([found.float().flatten() for found in maps.values()])
     finally:

@@ -59,7 +59,7 @@ def test_features_are_what_frozen_layers_give_to_the_others(name: str, pictures:
     for depth, first in firsts.items():
         cut = cut_before(model, first)
         with torch.no_grad():
-            maps = run_front(model, cut, pixels)
+            maps = run_front(model.model, cut, pixels)
         for row in range(0, len(points.label), 7):
             number, (x, y) = points.picture[row], points.xy[row]
             parts = [
