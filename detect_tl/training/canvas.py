@@ -1,4 +1,4 @@
-"""The size of training pictures: no larger than what they show.
+"""The size of training pictures: no larger than what they show, and smaller at the beginning.
 
 Ultralytics trains on squares, of which a picture of 4:3 fills three quarters. A frozen or training
 layer computes the grey rest too, so a canvas that fits is a quarter faster.
@@ -9,6 +9,9 @@ from __future__ import annotations
 import math
 from operator import truediv
 from typing import Any
+
+from torch import Tensor
+from torch.nn.functional import interpolate
 
 from detect_tl.models.yolo import RandomPerspective
 from detect_tl.training.determinism import nested
@@ -32,3 +35,14 @@ def set_canvas(dataset: Any, canvas: tuple[int, int]) -> None:
     for transform in nested(dataset.transforms):
         if isinstance(transform, RandomPerspective):
             transform.size = canvas
+
+
+def shrunk(images: Tensor, share: float, stride: int) -> Tensor:
+    """Pictures whose sides are `share` of what they were, and whole multiples of `stride`.
+
+    images: (N, 3, H, W) of floats. Sides are rounded up, so shapes may change by a little.
+    """
+    height, width = (math.ceil(side * share / stride) * stride for side in images.shape[2:])
+    if share >= 1:
+        return images
+    return interpolate(images, (height, width), mode="bilinear", antialias=True)

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from detect_tl.models.cut import first_rows, pad_rows
 from detect_tl.training.cache import FeatureCache, View, fingerprint
+from detect_tl.training.canvas import shrunk
 
 # Of the memory and of the disk that are free, what features may take.
 _SHARE_OF_MEMORY = 0.4
@@ -92,10 +93,13 @@ class FeatureViews:
         dtype: torch.dtype,
         workers: int = 0,
         even: bool = False,
+        size_of: Callable[[int], float] = lambda _: 1.0,
+        stride: int = 32,
     ) -> None:
         """dataset_of: the data set of Ultralytics, with its augmentation, for a view by number.
         front: what the frozen layers answer to images between 0 and 1. key: names everything that
-        these two depend on. dtype: in which answers are kept. even: ask for full batches only."""
+        these two depend on. dtype: in which answers are kept. even: ask for full batches only.
+        size_of: side of the pictures of a view by number, against that in use."""
         self._dataset_of = dataset_of
         self._front = front
         self._cache = cache
@@ -106,6 +110,8 @@ class FeatureViews:
         self._dtype = dtype
         self._workers = workers
         self._even = even
+        self._size_of = size_of
+        self._stride = stride
         self._views: dict[int, View] = {}
         self._in_memory = True
         self._bytes = 0
@@ -137,7 +143,8 @@ class FeatureViews:
 
     def _name(self, number: int) -> str:
         first = number % self.count == 0
-        return fingerprint((self._key, self._seed, number, first, self._batch, self._workers))
+        parts = (first, f"{self._size_of(number):.4f}", self._batch, self._workers)
+        return fingerprint((self._key, self._seed, number, *parts))
 
     def _filed(self, number: int) -> View:
         found = self._cache.get(self._name(number))
@@ -172,8 +179,9 @@ class FeatureViews:
         )
         for samples in loader:
             images = torch.stack([sample.pop("img") for sample in samples]).to(self._device)
+            images = shrunk(images.float() / 255, self._size_of(number), self._stride)
             asked = pad_rows(images, self._batch) if self._even else images
-            answers = first_rows(self._front(asked.float() / 255), len(images))
+            answers = first_rows(self._front(asked), len(images))
             # rows are pictures, and a picture lies with its channels last
             maps = {k: v.permute(0, 2, 3, 1).to(self._dtype) for k, v in answers.items()}
             yield View(maps, samples, (int(images.shape[2]), int(images.shape[3])))

@@ -14,7 +14,7 @@ import torch
 
 from detect_tl.models.yolo import BaseTrainer, unwrap_model
 from detect_tl.training.augmentation import Augment, install
-from detect_tl.training.canvas import canvas_of, set_canvas
+from detect_tl.training.canvas import canvas_of, set_canvas, shrunk
 from detect_tl.training.coverage import Coverages, keep_apart, leave_open, read_coverage
 from detect_tl.training.determinism import forget_mosaic_buffer
 from detect_tl.training.lesson import Lessons, Teacher
@@ -27,15 +27,17 @@ class Feeding(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
     """Mixed in before Ultralytics' trainer of a task.
 
     augment: in the place of Ultralytics' own. canvas: (width, height) of training pictures; None:
-    Ultralytics' square. coverages: what labels leave open. teachers: models that it learns from,
-    beside the labels. kept: number of classes that it is to go on knowing; BatchNorm then stays as
-    it was transferred.
+    Ultralytics' square. size: side of the pictures of an epoch that has no kept features, against
+    that in use. coverages: what labels leave open. teachers: models that it learns from, beside the
+    labels. kept: number of classes that it is to go on knowing; BatchNorm then stays as it was
+    transferred.
     """
 
     team: Team
     stages: tuple[PlannedStage, ...]
     augment: Augment | None = None
     canvas: tuple[int, int] | None = None
+    size: float = 1.0
     coverages: Coverages = MappingProxyType({})
     teachers: Sequence[Teacher] = ()
     lessons: Lessons | None = None
@@ -103,9 +105,11 @@ class Feeding(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         self.prepare_transforms(self.train_loader.dataset)
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Move a batch to the device; kept features need no more."""
+        """Move a batch to the device, its pictures in the size of the epoch; kept features need no
+        more."""
         if "maps" not in batch:
-            return dict(super().preprocess_batch(batch))
+            found = dict(super().preprocess_batch(batch))
+            return {**found, "img": shrunk(found["img"], self.size, self.stride)}
         maps = {layer: values.to(self.device) for layer, values in batch["maps"].items()}
         tensors = {k: v.to(self.device) for k, v in batch.items() if isinstance(v, torch.Tensor)}
         return {**batch, **tensors, "maps": maps}

@@ -65,7 +65,8 @@ def _line(planned: PlannedStage) -> str:
     kept = ", their features kept" if stage.cached and count else ""
     rates = f"rate {stage.lr:g} falling to {stage.lr * stage.last_lr:g}"
     deep = f", {stage.first_lr:g} of it in the first layer" if stage.first_lr != 1 else ""
-    return f"  {epochs}: {stage.name} ({frozen}{kept}; {rates}{deep})"
+    small = f"; pictures grow from {stage.first_size:.0%}" if stage.first_size != 1 else ""
+    return f"  {epochs}: {stage.name} ({frozen}{kept}; {rates}{deep}{small})"
 
 
 def plan_training(
@@ -86,7 +87,7 @@ def plan_training(
     if config.epochs == 0:
         return _without_training(config, images)
     strategy, reasons = _strategy(config, images, names, source_names, gpu=gpu)
-    stages = plan_stages(strategy, config.epochs, architecture)
+    stages = plan_stages(strategy, config.epochs, architecture, growing=not gpu)
     batch = config.batch or batch_for(images)
     if config.batch is None and batch < _BATCHES[0]:
         steps = -(-images // batch)

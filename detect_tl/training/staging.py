@@ -92,6 +92,7 @@ class Staging:
         planned = stage_at(self._trainer.stages, epoch)
         if planned is not self._stage:
             self._enter(planned)
+        self._trainer.size = planned.size(epoch - planned.start, planned.epochs)
         return self._loader(epoch)
 
     def begin_batch(self, epoch: int) -> None:
@@ -140,6 +141,8 @@ class Staging:
             dtype=dtype,
             workers=trainer.args.workers,
             even=trainer.forward.even,
+            size_of=self._size_of,
+            stride=trainer.stride,
         )
         team = trainer.team
         budget = Budget.of_this_machine(trainer.device, self.cache, team.local_size)
@@ -169,6 +172,12 @@ class Staging:
         by_epochs = min(max(math.ceil(self._stage.epochs / 2), _FEWEST), _MOST)
         wanted = self._settings.views or by_epochs
         return min(wanted, self._settings.refresh or self._stage.epochs)
+
+    def _size_of(self, view: int) -> float:
+        """Side of the pictures of a view, against that in use."""
+        assert self._stage is not None
+        count = self.views[self._stage.start]
+        return self._stage.size(view % count, count)
 
     def _dataset_of(self, view: int) -> Any:
         """The pictures as a view has them: in the first one mosaics, in the others one by one."""

@@ -30,6 +30,9 @@ class Stage:
     last_lr: the rate at the end of the stage, against that at its beginning.
     cached: whether the frozen layers see every picture in a few views only, and their answers are
         kept, instead of being computed anew for every picture in every epoch.
+    first_size: side of the pictures at the beginning, against that at the end, which is the one
+        they have in use. Small pictures teach sooner what is coarse (progressive resizing, Howard
+        2018), and cost less by the square.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Stage:
     first_lr: float = 1.0
     last_lr: float = 0.01
     cached: bool = False
+    first_size: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,14 @@ class PlannedStage:
         fall = 1 - done * (1 - self.stage.last_lr)
         return float(self.stage.lr * self.stage.first_lr**depth * fall)
 
+    def size(self, number: int, count: int) -> float:
+        """Side of the pictures against that in use, in an epoch or a view of this stage.
+
+        number: of `count` of them, from 0.
+        """
+        first = self.stage.first_size
+        return first + (1 - first) * number / (count - 1) if count > 1 else 1.0
+
     def as_json(self) -> dict[str, Any]:
         stage = self.stage
         return {
@@ -85,6 +97,7 @@ class PlannedStage:
             "first_lr": stage.first_lr,
             "last_lr": stage.last_lr,
             "cached": stage.cached,
+            "first_size": stage.first_size,
         }
 
 
@@ -93,10 +106,14 @@ HEAD = Strategy(
     "new layers only, on kept features of everything before them",
     (Stage(name="head", freeze="neck", lr=2.0, cached=True),),
 )
+# Three epochs at 640 pixels, with pictures that grow from .7 of that and without: BCCD .585, .593
+# and .585, .595 (two seeds), number plates .613 and .617, cells of Roboflow .737 and .724, masks of
+# balloons .426 and .430, in a fifth less time. From .5 BCCD fell to .561 and .546. `gradual`, grown
+# in all of its stages (12 epochs), reached .627 in 1017 s, and .634 in 1188 s as it is.
 FREEZE = Strategy(
     "freeze",
     "neck and head, on kept features of the frozen backbone",
-    (Stage(name="neck and head", freeze="backbone", lr=2.0, cached=True),),
+    (Stage(name="neck and head", freeze="backbone", lr=2.0, cached=True, first_size=0.7),),
 )
 LP_FT = Strategy(
     "lp-ft",
@@ -182,14 +199,16 @@ def keeping(strategy: Strategy, freeze: FreezeSpec) -> Strategy:
 
 
 def plan_stages(
-    strategy: Strategy, epochs: int, architecture: Mapping[str, Any]
+    strategy: Strategy, epochs: int, architecture: Mapping[str, Any], *, growing: bool = True
 ) -> tuple[PlannedStage, ...]:
     """Give every stage its epochs and its layers.
 
-    A run too short for all stages leaves out the first ones. Raises UsageError for stages that
-    freeze what the model does not have.
+    A run too short for all stages leaves out the first ones. growing: whether pictures may begin
+    smaller than they end. Raises UsageError for stages that freeze what the model does not have.
     """
     stages = strategy.stages[-epochs:]
+    if not growing:
+        stages = tuple(replace(stage, first_size=1.0) for stage in stages)
     total = sum(stage.share for stage in stages)
     planned: list[PlannedStage] = []
     start, shares = 0, 0.0

@@ -8,10 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given, strategies as st
 from PIL import Image
 
-from detect_tl.training.canvas import canvas_of
+from detect_tl.training.canvas import canvas_of, shrunk
 from detect_tl.training.engine import DetectionTransferTrainer
 from detect_tl.training.run import train
 from tests.training.test_run import config
@@ -35,6 +36,25 @@ def test_every_picture_fits_and_no_smaller_canvas_would_do(
         assert side - stride < needed + 1e-6
         assert needed <= side + 1e-6
     assert max(canvas) == imgsz
+
+
+@given(
+    height=st.integers(1, 6),
+    width=st.integers(1, 6),
+    share=st.floats(0.2, 1),
+    stride=st.sampled_from([2, 4]),
+)
+def test_small_pictures_have_whole_strides_and_the_same_mean(
+    height: int, width: int, share: float, stride: int
+) -> None:
+    full = height * stride, width * stride
+    ramp = torch.linspace(0, 1, full[1]).expand(1, 3, *full)
+    found = shrunk(ramp, share, stride)
+    for side, before in zip(found.shape[2:], full, strict=True):
+        assert side % stride == 0
+        assert side - stride < share * before <= side + 1e-9
+    assert float(found.mean()) == pytest.approx(0.5, abs=1e-3)
+    assert float(found.std(dim=2).max()) == pytest.approx(0, abs=1e-5) or found.shape[2] == 1
 
 
 def _cropped(shapes: Path, to: Path, high: float) -> Path:

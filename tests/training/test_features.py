@@ -146,6 +146,19 @@ def test_a_view_depends_on_its_number_and_the_seed_alone() -> None:
     assert not torch.equal(a, first.view(0).maps[4])
 
 
+def test_a_view_has_pictures_of_its_size_and_is_none_of_another_size(tmp_path: Path) -> None:
+    shapes = []
+    for first in (0.5, 1.0):
+        kept = views_of(
+            Pictures(4), folder=tmp_path, size_of=lambda k, f=first: (f, 1.0)[k], stride=2
+        )
+        kept.plan(2, (8, 8), Budget(0, 1 << 20))
+        shapes += [(kept.view(k).shape, tuple(kept.view(k).maps[4].shape)) for k in (0, 1)]
+    small, large = ((4, 4), (4, 2, 2, 2)), ((8, 8), (4, 4, 4, 2))
+    assert shapes == [small, large, large, large]
+    assert len(list(tmp_path.rglob("4.maps"))) == 3  # the last view is the same one
+
+
 def test_a_view_is_computed_once() -> None:
     asked: list[int] = []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from detect_tl.training.engine import DetectionTransferTrainer
 from detect_tl.training.features import Budget, FeatureViews
 from detect_tl.training.plan import batch_for
 from detect_tl.training.run import resume, train
+from detect_tl.transfer import strategies
+from detect_tl.transfer.strategies import FREEZE
 from tests.training.test_run import config, tensors
 
 State = dict[str, torch.Tensor]
@@ -72,6 +75,33 @@ def test_layers_train_when_their_stage_says_and_not_before(
 
 def layer_of(name: str) -> int:
     return int(name.split(".")[1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cached", [True, False])
+def test_pictures_grow_from_epoch_to_epoch(
+    shapes: Path,
+    small_checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    cached: bool,
+) -> None:
+    stage = replace(FREEZE.stages[0], first_size=0.5, cached=cached)
+    monkeypatch.setattr(strategies, "FREEZE", replace(FREEZE, stages=(stage,)))
+    seen: list[tuple[int, int]] = []
+    prepare = DetectionTransferTrainer.preprocess_batch
+
+    def preparing(trainer: Any, batch: dict[str, Any]) -> dict[str, Any]:
+        found = prepare(trainer, batch)
+        height, width = found["img"].shape[2:]
+        grid = found["maps"][4].shape[2:] if cached else (height // 8, width // 8)
+        assert tuple(grid) == (height // 8, width // 8)
+        seen.append((trainer.epoch, int(width)))
+        return found
+
+    monkeypatch.setattr(DetectionTransferTrainer, "preprocess_batch", preparing)
+    train(config(shapes, small_checkpoint, tmp_path / "run", epochs=3, imgsz=128, views=3))
+    assert sorted(set(seen)) == [(0, 64), (1, 96), (2, 128)]
 
 
 @pytest.mark.slow

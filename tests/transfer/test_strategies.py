@@ -69,6 +69,19 @@ def test_deeper_layers_never_train_faster_and_rates_only_fall(
         assert planned.rate(1, depths[0]) <= planned.rate(done, depths[0]) * (1 + 1e-12)
 
 
+@given(name=st.sampled_from(NAMES), epochs=st.integers(1, 300), count=st.integers(1, 50))
+def test_pictures_only_grow_and_end_as_large_as_they_are_in_use(
+    name: str, epochs: int, count: int
+) -> None:
+    for planned in plan_stages(load_strategy(name), epochs, YOLO11):
+        sizes = [planned.size(number, count) for number in range(count)]
+        assert sizes == sorted(sizes)
+        assert sizes[0] >= 0.3
+        assert sizes[-1] == pytest.approx(1)
+    for planned in plan_stages(load_strategy(name), epochs, YOLO11, growing=False):
+        assert {planned.size(number, count) for number in range(count)} == {1.0}
+
+
 def test_what_is_frozen_can_be_said_where_there_is_one_stage() -> None:
     (planned,) = plan_stages(keeping(load_strategy("freeze"), "neck"), 5, YOLO11)
     assert planned.layers == tuple(range(23))
