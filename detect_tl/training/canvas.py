@@ -42,7 +42,7 @@ def shrunk(images: Tensor, share: float, stride: int) -> Tensor:
 
     images: (N, 3, H, W) of floats. Sides are rounded up, so shapes may change by a little.
     """
-    height, width = (math.ceil(side * share / stride) * stride for side in images.shape[2:])
     if share >= 1:
         return images
+    height, width = (math.ceil(side * share / stride) * stride for side in images.shape[2:])
     return interpolate(images, (height, width), mode="bilinear", antialias=True)

@@ -124,8 +124,9 @@ class _Transfer(Feeding, Recording):
         if self.strategy is None:
             self.args.freeze = list(frozen_layers(self.args.freeze, architecture).layers)
             return
-        # cuDNN plans every layer anew for another size, which takes longer than small ones save
-        growing = self.device.type != "cuda"
+        # cuDNN plans every layer anew for another size, which takes longer than small ones save;
+        # Apple's GPUs were never tried
+        growing = self.device.type == "cpu"
         self.stages = plan_stages(self.strategy, self.epochs, architecture, growing=growing)
         self.args.freeze = list(self.stages[0].layers)
         self.args.warmup_epochs = 0  # rates are set by the stages, see `rates.py`

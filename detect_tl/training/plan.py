@@ -87,7 +87,8 @@ def plan_training(
     if config.epochs == 0:
         return _without_training(config, images)
     strategy, reasons = _strategy(config, images, names, source_names, gpu=gpu)
-    stages = plan_stages(strategy, config.epochs, architecture, growing=not gpu)
+    growing = not gpu and config.device != "mps"
+    stages = plan_stages(strategy, config.epochs, architecture, growing=growing)
     batch = config.batch or batch_for(images)
     if config.batch is None and batch < _BATCHES[0]:
         steps = -(-images // batch)
