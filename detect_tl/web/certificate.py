@@ -36,14 +36,12 @@ class Certificate:
                 path=key,
                 hint=f"Write it without one: openssl pkey -in {key.name} -out plain.pem",
             ) from error
-        except (ssl.SSLError, OSError) as error:
-            mismatch = getattr(error, "reason", "") == "KEY_VALUES_MISMATCH"
-            text = "the key is not that of the certificate" if mismatch else "cannot be used"
-            raise DataError(
-                f"{text}: {_words(error)}" if not mismatch else text,
-                path=key if mismatch else self.file,
-                hint=_HINT,
-            ) from error
+        except OSError as error:  # of OpenSSL too
+            if getattr(error, "reason", "") == "KEY_VALUES_MISMATCH":
+                text, path = "the key is not that of the certificate", key
+            else:
+                text, path = f"cannot be used: {_words(error)}", self.file
+            raise DataError(text, path=path, hint=_HINT) from error
 
 
 class _ProtectedError(Exception):
