@@ -26,7 +26,7 @@ def export(
     batch: int = 1,
     dynamic: bool = True,
     opset: int | None = None,
-    precision: Literal["fp32", "fp16", "int8"] = "fp32",
+    precision: Literal["fp32", "fp16", "int8", "fp32+int8"] = "fp32",
     nms: bool = False,
     data: Path | None = None,
     bundle: Path | None = None,

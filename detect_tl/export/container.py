@@ -13,6 +13,8 @@ from detect_tl.core.files import atomic_path
 from detect_tl.export.half import Precision, to_half
 from detect_tl.export.metadata import stamp
 from detect_tl.runtime.backends import Backend, load_backend
+from detect_tl.runtime.integers import IntegerPlan, count_in_integers
+from detect_tl.runtime.processor import has_vnni
 
 if TYPE_CHECKING:
     import onnx
@@ -41,21 +43,43 @@ def check_name(out: Path) -> None:
         _openvino()
 
 
+def check_two_ways(out: Path) -> None:
+    """Raise UsageError when a kind of file cannot hold floats and a plan for integers beside them,
+    MachineError where nothing here could try that."""
+    if out.suffix != ".onnx":
+        raise UsageError(
+            "an OpenVINO IR is either of floats or of integers",
+            hint="Take --precision fp32 or int8, or --format onnx.",
+        )
+    _openvino()
+    if not has_vnni():
+        raise MachineError(
+            "this processor has no instructions for int8 (VNNI), so it cannot be tried here",
+            hint="Export on one that has, or take --precision int8, which any can try.",
+        )
+
+
 def files_of(path: Path) -> tuple[Path, ...]:
     """All files of a model that is called like this, the one to be opened first."""
     return (path, path.with_suffix(".bin")) if path.suffix == ".xml" else (path,)
 
 
-def open_model(path: Path) -> Backend:
+def open_model(path: Path, precision: Precision = "fp32") -> Backend:
     """The model with the engine that its kind of file is made for, on the CPU."""
-    return load_backend(path, _ENGINES[path.suffix], device="cpu")
+    engine = "openvino-int8" if precision == "fp32+int8" else _ENGINES[path.suffix]
+    return load_backend(path, engine, device="cpu")
 
 
 def write_model(
-    graph: onnx.ModelProto, path: Path, precision: Precision, metadata: Mapping[str, str]
+    graph: onnx.ModelProto,
+    path: Path,
+    precision: Precision,
+    metadata: Mapping[str, str],
+    plan: IntegerPlan | None = None,
 ) -> None:
     """Write a graph in the kind of file that the name asks for; the same graph, the same bytes.
 
+    plan: how an IR is to count a float graph in integers.
     In fp16, ONNX calculates in half precision; an IR only keeps its weights so, and each machine
     calculates as it can.
     """
@@ -69,6 +93,8 @@ def write_model(
     onnx_file.write_bytes(graph.SerializeToString(deterministic=True))
     model = openvino.convert_model(str(onnx_file))
     onnx_file.unlink()
+    if plan is not None:
+        count_in_integers(model, plan)
     for number, node in enumerate(model.get_ordered_ops()):
         if _COUNTED.match(node.get_friendly_name()):
             node.set_friendly_name(f"{node.get_type_name()}_{number}")
@@ -93,8 +119,8 @@ def _openvino() -> Any:
         import openvino
     except ImportError as error:
         raise MachineError(
-            "OpenVINO is not installed, which writes its own files",
-            hint="Install it: pip install 'detect-tl[openvino]', or take --format onnx, which "
-            "OpenVINO reads too.",
+            "OpenVINO is not installed, which writes its own files and tries fp32+int8",
+            hint="Install it: pip install 'detect-tl[openvino]', or take --format onnx and another "
+            "--precision.",
         ) from error
     return openvino

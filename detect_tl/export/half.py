@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Literal, get_args
 if TYPE_CHECKING:
     import onnx
 
-Precision = Literal["fp32", "fp16", "int8"]
+Precision = Literal["fp32", "fp16", "int8", "fp32+int8"]
+"""Numbers of a file; the last: floats, and what it takes to run them in integers."""
+
 _FLOAT = 1  # onnx.TensorProto.FLOAT, without importing onnx for it
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)

@@ -13,12 +13,12 @@ from detect_tl.core.files import sha256_file
 from detect_tl.core.model_spec import ModelSpec
 from detect_tl.core.progress import Progress, Silent
 from detect_tl.export.accuracy import AccuracyReport, Labelled
-from detect_tl.export.container import check_name, place
+from detect_tl.export.container import check_name, check_two_ways, place
 from detect_tl.export.gate_images import gate_images
 from detect_tl.export.half import PRECISIONS, Precision
 from detect_tl.export.parity import ParityReport, Tolerance
 from detect_tl.export.sensitivity import Quantized
-from detect_tl.export.trial import Gates, Workshop, candidates
+from detect_tl.export.trial import Candidate, Gates, Workshop, in_integers
 from detect_tl.models.checkpoint import Checkpoint, load_checkpoint
 from detect_tl.models.onnx_export import build_graph
 from detect_tl.models.torch_backend import TorchBackend
@@ -42,7 +42,8 @@ class ExportResult:
 
     files: all that were written, `path` first. nms: whether suppression was put into the graph.
     accuracy: None where no labels were at hand, but for int8, or nothing was to be found.
-    quantized: of int8, what stayed in floats.
+    quantized: of int8, what stayed in floats. as_int8: of fp32+int8, what the gates measured where
+    it runs in integers; parity and accuracy are those of its floats.
     metadata: what the file says of itself. bundle: folder that it was also put into.
     """
 
@@ -57,6 +58,7 @@ class ExportResult:
     quantized: Quantized | None
     nms: bool
     metadata: Mapping[str, str]
+    as_int8: AccuracyReport | None = None
     bundle: Path | None = None
 
     @property
@@ -67,7 +69,7 @@ class ExportResult:
             notes.append(_UNMEASURED)
         elif self.accuracy.basis == "checkpoint":
             notes.append(_AGREEMENT)
-        if self.quantized is not None and self.quantized.speedup < 1:
+        if self.precision == "int8" and self.quantized and self.quantized.speedup < 1:
             notes.append(_SLOW)
         return notes
 
@@ -89,6 +91,7 @@ class ExportResult:
             "parity": self.parity.as_json(),
             "accuracy": self.accuracy.as_json() if self.accuracy else None,
             "quantized": self.quantized.as_json() if self.quantized else None,
+            "as_int8": self.as_int8.as_json() if self.as_int8 else None,
             "notes": self.notes,
             "bundle": str(self.bundle) if self.bundle else None,
         }
@@ -133,6 +136,8 @@ def export_model(
     show = progress or Silent()
     check_name(out)
     _check_request(batch, precision, opset)
+    if precision == "fp32+int8":
+        check_two_ways(out)
     pictures = gate_images(images)
     with show.step("Export", 2) as bar:
         source = load_checkpoint(checkpoint, trust=trust)
@@ -142,13 +147,20 @@ def export_model(
         bar.advance()
         graph = build_graph(source.model, spec, opset=opset, dynamic=dynamic)
         bar.advance()
-    tried = candidates(graph, spec, precision, calibration or images, show)
-    gates = Gates(reference, pictures, images, labelled, precision, tolerance, show)
+    gates = Gates(reference, pictures, images, labelled, tolerance, show)
     facts = {"weights_sha256": sha256_file(checkpoint), **(metadata or {})}
     nms = nms and not spec.end2end  # such a model has suppressed already
     with TemporaryDirectory(prefix="detect-tl-") as folder:
         workshop = Workshop(Path(folder, f"model{out.suffix}"), spec, precision, facts)
-        best = workshop.first_good(tried, gates)
+        trials = []
+        if precision != "int8":
+            floats = replace(workshop, precision="fp32") if "int8" in precision else workshop
+            trials.append(floats.first_good([Candidate(graph)], gates))
+        if "int8" in precision:
+            planned = precision == "fp32+int8" or out.suffix == ".xml"
+            tried = in_integers(graph, spec, calibration or images, show, planned=planned)
+            trials.append(workshop.first_good(tried, gates))
+        first, best = trials[0], trials[-1]
         files = place(workshop.suppressed(best, pictures) if nms else best.path, out)
     return ExportResult(
         path=out,
@@ -157,11 +169,12 @@ def export_model(
         precision=precision,
         opset=_opset(graph),
         spec=replace(spec, end2end=spec.end2end or nms),
-        parity=best.parity,
-        accuracy=best.accuracy,
+        parity=first.parity,
+        accuracy=first.accuracy,
         quantized=best.candidate.quantized,
         nms=nms,
-        metadata=workshop.metadata(nms=nms),
+        metadata=workshop.metadata(best.candidate, nms=nms),
+        as_int8=best.accuracy if len(trials) > 1 else None,
     )
 
 

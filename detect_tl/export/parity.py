@@ -65,11 +65,14 @@ class Tolerance:
         return next(value for value in (self.alike, self.score, 1.0) if value is not None)
 
 
+_INT8 = Tolerance(score=None, box=None, mask=None, iou=0.5, clear=0.7, alike=0.6, lost=0.1)
+
 TOLERANCES: Mapping[Precision, Tolerance] = MappingProxyType(
     {
         "fp32": Tolerance(score=1e-3, box=0.1, mask=1e-3, iou=0.99),
         "fp16": Tolerance(score=0.1, box=8.0, mask=0.05, iou=0.95),
-        "int8": Tolerance(score=None, box=None, mask=None, iou=0.5, clear=0.7, alike=0.6, lost=0.1),
+        "int8": _INT8,
+        "fp32+int8": _INT8,
     }
 )
 """Set from yolo11n and yolov8n on 48 photos of COCO at 640 pixels. In fp32 the worst score was off

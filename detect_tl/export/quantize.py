@@ -21,6 +21,8 @@ from detect_tl.core.images import read_image
 from detect_tl.core.model_spec import ModelSpec
 from detect_tl.export.gate_images import evenly
 from detect_tl.export.half import head_nodes
+from detect_tl.runtime.backends import exact_integers
+from detect_tl.runtime.integers import IntegerPlan
 from detect_tl.runtime.preprocess import preprocess
 
 if TYPE_CHECKING:
@@ -61,6 +63,22 @@ class Quantizer:
     graph: onnx.ModelProto
     ranges: Ranges
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def plan(self, groups: Iterable[str]) -> IntegerPlan:
+        """The same for engines that begin with the float graph, and with less that is rounded.
+
+        What lies between a convolution and the end of its SiLU is not: such engines calculate the
+        three in one.
+        """
+        names = {name for group in groups for name in self.groups[group]}
+        nodes = [node for node in self.graph.graph.node if node.name in names]
+        within = _before_silu(self.graph)
+        within |= {n.output[0] for n in nodes if n.op_type == "Sigmoid" and n.input[0] in within}
+        held = dict.fromkeys(name for node in nodes for name in (*node.input, *node.output))
+        return IntegerPlan(
+            {name: self.ranges[name] for name in held if name in self.ranges.keys() - within},
+            tuple(node.output[0] for node in nodes if node.op_type == "Conv"),
+        )
 
     def quantize(self, groups: Iterable[str]) -> onnx.ModelProto:
         """A copy of the graph with these groups in integers."""
@@ -183,13 +201,13 @@ def _extremes(graph: onnx.ModelProto, names: Sequence[str], batches: Sequence[Fl
 def open_session(graph: onnx.ModelProto) -> Any:
     """A session for a graph in memory, set up as the runtime's own.
 
-    Integers are multiplied exactly: processors without VNNI would clip sums of two products.
+    Integers are multiplied exactly, see `exact_integers`.
     """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.x64quantprecision", "1")
+    options.add_session_config_entry("session.x64quantprecision", exact_integers())
     options.log_severity_level = 3
     providers = ["CPUExecutionProvider"]
     return onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=providers)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from detect_tl.core.model_spec import ModelSpec
 from detect_tl.core.progress import Progress, Silent, track
 from detect_tl.export.quantize import Quantizer, open_session
+from detect_tl.runtime.integers import IntegerPlan
 
 if TYPE_CHECKING:
     import onnx
@@ -45,6 +46,7 @@ class Cost:
 class Quantized:
     """A graph in integers but for some groups.
 
+    plan: the same for engines that begin with the float graph.
     kept: these groups, the costliest first. groups: how many there are.
     error: of the scores on calibration pictures: the length of the difference over the length of
     the float scores; 0 when they are the same. speedup: how many times as fast as in floats ONNX
@@ -52,6 +54,7 @@ class Quantized:
     """
 
     graph: onnx.ModelProto
+    plan: IntegerPlan
     kept: tuple[Cost, ...]
     groups: int
     error: float
@@ -87,10 +90,12 @@ def quantized(
     costs.sort(key=lambda cost: -cost.error)
     kept = 0
     while kept < len(costs):
-        graph = quantizer.quantize([cost.group for cost in costs[kept:]])
+        groups = [cost.group for cost in costs[kept:]]
+        graph = quantizer.quantize(groups)
         error, speedup = probe.compare(graph)
         if error <= NEAR_ENOUGH:
-            yield Quantized(graph, tuple(costs[:kept]), len(costs), error, speedup)
+            plan = quantizer.plan(groups)
+            yield Quantized(graph, plan, tuple(costs[:kept]), len(costs), error, speedup)
         kept = 2 * kept or 1
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from detect_tl.export.quantize import calibration_batches, make_quantizer
 from detect_tl.export.sensitivity import Quantized, quantized
 from detect_tl.export.suppression import append_suppression, require_same_rows
 from detect_tl.runtime.backends import Backend
+from detect_tl.runtime.integers import PLAN_KEY, IntegerPlan
 
 if TYPE_CHECKING:
     import onnx
@@ -28,10 +29,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A graph that might be exported. quantized: how it was made, for int8."""
+    """A graph that might be exported.
+
+    quantized: of int8, what is in integers. plan: where integers go, if the graph is of floats.
+    """
 
     graph: onnx.ModelProto
     quantized: Quantized | None = None
+    plan: IntegerPlan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +53,23 @@ class Trial:
         return not self.parity.problems and not (self.accuracy and self.accuracy.problems)
 
 
-def candidates(
+def in_integers(
     graph: onnx.ModelProto,
     spec: ModelSpec,
-    precision: Precision,
     calibration: Sequence[Path],
     progress: Progress,
+    *,
+    planned: bool,
 ) -> Iterator[Candidate]:
-    """What to try: the graph itself; for int8, graphs with more and more layers left in floats."""
-    if precision != "int8":
-        yield Candidate(graph)
-        return
+    """What to try for int8: more and more layers left in floats.
+
+    planned: whether the file is to hold the float graph and a plan.
+    """
     batches = calibration_batches(calibration, spec)
     with progress.step("Calibrating"):
         quantizer = make_quantizer(graph, batches)
     for one in quantized(quantizer, spec, batches, progress):
-        yield Candidate(one.graph, one)
+        yield Candidate(graph, one, one.plan) if planned else Candidate(one.graph, one)
 
 
 @dataclass(slots=True)
@@ -74,24 +80,23 @@ class Gates:
     pictures: Sequence[GateImage]
     images: Sequence[Path]
     labelled: Labelled | None
-    precision: Precision
     tolerance: Tolerance | None
     progress: Progress
     _accuracy: AccuracyGate | None = None
 
-    def parity(self, backend: Backend) -> ParityReport:
+    def parity(self, backend: Backend, precision: Precision) -> ParityReport:
         return measure_parity(
             self.reference,
             backend,
             self.pictures,
-            self.precision,
+            precision,
             tolerance=self.tolerance,
             progress=self.progress,
         )
 
-    def accuracy(self, backend: Backend) -> AccuracyReport | None:
+    def accuracy(self, backend: Backend, precision: Precision) -> AccuracyReport | None:
         """None where nothing is known of the pictures; int8 must agree with the checkpoint then."""
-        if self.labelled is None and self.precision != "int8":
+        if self.labelled is None and "int8" not in precision:
             return None
         if self._accuracy is None:
             self._accuracy = AccuracyGate(
@@ -101,7 +106,7 @@ class Gates:
                 rect=backend.spec.dynamic,
                 progress=self.progress,
             )
-        return self._accuracy.measure(backend, self.precision)
+        return self._accuracy.measure(backend, precision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +118,7 @@ class Workshop:
     precision: Precision
     facts: Mapping[str, str]
 
-    def first_good(self, tried: Iterator[Candidate], gates: Gates) -> Trial:
+    def first_good(self, tried: Iterable[Candidate], gates: Gates) -> Trial:
         """The first candidate that passes; raise GateError, with the last one's numbers, else."""
         trial = None
         for candidate in tried:
@@ -134,17 +139,27 @@ class Workshop:
         """The same model with suppression at its end; raise GateError if it shows other objects."""
         path = self.path.with_stem("suppressed")
         graph = append_suppression(trial.candidate.graph, self.spec)
-        write_model(graph, path, self.precision, self.metadata(nms=True))
-        with closing(open_model(trial.path)) as plain, closing(open_model(path)) as backend:
+        self._write(replace(trial.candidate, graph=graph), path, nms=True)
+        with closing(self._open(trial.path)) as plain, closing(self._open(path)) as backend:
             require_same_rows(plain, backend, pictures)
         return path
 
     def _try(self, candidate: Candidate, gates: Gates) -> Trial:
-        write_model(candidate.graph, self.path, self.precision, self.metadata(nms=False))
-        with closing(open_model(self.path)) as backend:
-            parity = gates.parity(backend)
-            accuracy = None if parity.problems else gates.accuracy(backend)
+        self._write(candidate, self.path, nms=False)
+        with closing(self._open(self.path)) as backend:
+            parity = gates.parity(backend, self.precision)
+            accuracy = None if parity.problems else gates.accuracy(backend, self.precision)
         return Trial(candidate, self.path, parity, accuracy)
 
-    def metadata(self, *, nms: bool) -> dict[str, str]:
-        return metadata_of(self.spec, self.precision, self.facts, nms=nms)
+    def _write(self, candidate: Candidate, path: Path, *, nms: bool) -> None:
+        metadata = self.metadata(candidate, nms=nms)
+        write_model(candidate.graph, path, self.precision, metadata, candidate.plan)
+
+    def _open(self, path: Path) -> Backend:
+        return open_model(path, self.precision)
+
+    def metadata(self, candidate: Candidate, *, nms: bool) -> dict[str, str]:
+        held = metadata_of(self.spec, self.precision, self.facts, nms=nms)
+        if self.precision == "fp32+int8" and candidate.plan is not None:
+            held[PLAN_KEY] = candidate.plan.to_text()
+        return held

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
@@ -13,7 +14,9 @@ from numpy.typing import NDArray
 
 from detect_tl.core.errors import MachineError, UsageError, WeightsError
 from detect_tl.runtime.backends import in_batches
+from detect_tl.runtime.integers import PLAN_KEY, IntegerPlan, count_in_integers
 from detect_tl.runtime.onnx_spec import Dim, GraphIO, spec_from_onnx
+from detect_tl.runtime.processor import has_vnni
 
 _METADATA = "detect_tl", "framework"
 """Where a graph keeps its metadata: what our export wrote into an IR file, and what OpenVINO itself
@@ -45,7 +48,9 @@ class OpenVinoBackend:
             )
         core = self._core()
         model = _read(core, path)
-        self.spec = spec_from_onnx(_graph(model), path)
+        graph = _graph(model)
+        self.spec = spec_from_onnx(graph, path)
+        self._prepare(model, graph.metadata, path)
         threads = threads or os.cpu_count() or 1
         settings = {
             "INFERENCE_PRECISION_HINT": self.precision,
@@ -74,6 +79,9 @@ class OpenVinoBackend:
             return [np.asarray(value) for value in answers.to_tuple()]
         finally:
             self._requests.put(request)
+
+    def _prepare(self, model: Any, metadata: Mapping[str, str], path: Path) -> None:
+        """Change a model before it is compiled."""
 
     @classmethod
     def _core(cls) -> Any:
@@ -111,6 +119,42 @@ class OpenVinoHalfBackend(OpenVinoBackend):
                 hint="Choose --backend openvino, which works in 32 bits.",
             )
         return core
+
+
+class OpenVinoInt8Backend(OpenVinoBackend):
+    """OpenVINO in integers of 8 bits, of a float file that says how far its tensors reach.
+
+    Raises MachineError on processors without VNNI, where integers are slower or clipped, and
+    WeightsError for a file that was not exported for it.
+    """
+
+    suffixes = (".onnx",)
+
+    def _prepare(self, model: Any, metadata: Mapping[str, str], path: Path) -> None:
+        plan = metadata.get(PLAN_KEY)
+        if plan is None:
+            raise WeightsError(
+                "the file does not say how to run it in int8",
+                path=path,
+                hint="Export the model with --precision fp32+int8.",
+            )
+        try:
+            count_in_integers(model, IntegerPlan.from_text(plan))
+        except ValueError as error:
+            raise WeightsError(
+                f"what the file says about int8 does not fit it: {error}",
+                path=path,
+                hint="Export the model again.",
+            ) from error
+
+    @classmethod
+    def _core(cls) -> Any:
+        if not has_vnni():
+            raise MachineError(
+                "this processor has no instructions for int8 (VNNI)",
+                hint="Choose --backend openvino, which works in 32 bits.",
+            )
+        return super()._core()
 
 
 def _read(core: Any, path: Path) -> Any:
