@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 from copy import deepcopy
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from detect_tl.core.errors import UsageError
 from detect_tl.core.model_spec import ModelSpec
-from detect_tl.models.yolo import quiet
+from detect_tl.models.yolo import DFL, quiet
 
 if TYPE_CHECKING:
     import onnx
@@ -73,6 +74,8 @@ def _prepare(model: Any, spec: ModelSpec, *, dynamic: bool) -> Any:
     for module in copy.modules():
         if hasattr(module, "forward_split"):  # the same sum with one node in place of two
             module.forward = module.forward_split
+        if isinstance(module, DFL):
+            module.forward = partial(_expected_distances, module)
     head = copy.model[-1]
     head.export, head.dynamic, head.format = True, dynamic, "onnx"
     head.max_det = min(
@@ -80,6 +83,17 @@ def _prepare(model: Any, spec: ModelSpec, *, dynamic: bool) -> Any:
     )
     head.shape = None  # forget the anchors of another input size
     return copy
+
+
+def _expected_distances(dfl: Any, logits: Any) -> Any:
+    """What Ultralytics' DFL answers, to the bit, with its bins as the last axis.
+
+    logits: (batch, 4 x bins, anchors); returns (batch, 4, anchors). ONNX Runtime's softmax over
+    another axis first moves that to the end and then back: a tenth of the time of yolo11n.
+    """
+    batch, _, anchors = logits.shape
+    rows = logits.view(batch, 4, dfl.c1, anchors).permute(0, 3, 1, 2).softmax(-1)
+    return (rows @ dfl.conv.weight.view(dfl.c1, 1)).view(batch, anchors, 4).permute(0, 2, 1)
 
 
 def _fewest_anchors(spec: ModelSpec, strides: list[float], *, dynamic: bool) -> int:

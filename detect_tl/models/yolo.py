@@ -33,7 +33,7 @@ from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.models.yolo.segment import SegmentationTrainer
 from ultralytics.nn import modules as _modules, tasks as _tasks
-from ultralytics.nn.modules.block import ImagePoolingAttn, TorchVision
+from ultralytics.nn.modules.block import DFL, ImagePoolingAttn, TorchVision
 from ultralytics.nn.modules.conv import Conv, DWConv
 from ultralytics.nn.tasks import (
     BaseModel,
@@ -59,6 +59,7 @@ from ultralytics.utils.torch_utils import fuse_conv_and_bn, unwrap_model
 
 __all__ = [
     "DEFAULT_CFG",
+    "DFL",
     "LOGGER",
     "ULTRALYTICS_VERSION",
     "YOLO",
