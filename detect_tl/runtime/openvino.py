@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Lock
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from platformdirs import user_cache_path
 
 from detect_tl.core.errors import MachineError, UsageError, WeightsError
 from detect_tl.runtime.backends import in_batches
@@ -22,11 +24,18 @@ _METADATA = "detect_tl", "framework"
 """Where a graph keeps its metadata: what our export wrote into an IR file, and what OpenVINO itself
 takes over from an ONNX file."""
 
+_OFTEN = 100
+"""Calls in a row of one shape after which a model of free sizes is compiled for that shape too:
+a tenth faster, with the same answers to the bit."""
+
+_MOST_COMPILED = 16
+"""Models that are kept compiled, by settings; one of yolo11n has 4 MB."""
+
 
 class OpenVinoBackend:
     """OpenVINO on the CPU, in 32 bits.
 
-    A model is compiled once; requests, one for each call at the same time, are made beforehand.
+    A model is compiled at once, and again for a shape that comes often where its sizes are free.
     Raises MachineError where OpenVINO is not installed.
     """
 
@@ -46,46 +55,84 @@ class OpenVinoBackend:
                 f"OpenVINO runs on the CPU here, not on {device!r}",
                 hint="Leave --device out, or choose --backend onnxruntime.",
             )
-        core = self._core()
-        model = _read(core, path)
-        graph = _graph(model)
+        self._openvino = self._core()
+        self._model = _read(self._openvino, path)
+        graph = _graph(self._model)
         self.spec = spec_from_onnx(graph, path)
-        self._prepare(model, graph.metadata, path)
+        self._prepare(self._model, graph.metadata, path)
         threads = threads or os.cpu_count() or 1
-        settings = {
+        self._calls = calls
+        self._settings = {
             "INFERENCE_PRECISION_HINT": self.precision,
             "INFERENCE_NUM_THREADS": threads * calls,
             "NUM_STREAMS": calls,
         }
-        compiled = core.compile_model(model, "CPU", settings)
-        self._dtype = compiled.input(0).element_type.to_dtype()
-        first = model.input(0).partial_shape[0]
-        self._batch = first.get_length() if first.is_static else None
-        self._requests: SimpleQueue[Any] = SimpleQueue()
-        for _ in range(calls):
-            self._requests.put(compiled.create_infer_request())
+        shape = self._model.input(0).partial_shape
+        self._dtype = self._model.input(0).element_type.to_dtype()
+        self._batch = shape[0].get_length() if shape[0].is_static else None
+        self._requests = self._compiled(self._model)
+        self._fixed: tuple[tuple[int, ...], SimpleQueue[Any]] | None = None
+        self._series = Series(_OFTEN) if shape.is_dynamic else None
 
     def infer(self, batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """Run a (batch, 3, height, width) RGB batch in [0, 1]; see `Backend.infer`."""
         return in_batches(batch.astype(self._dtype, copy=False), self._batch, self._run)
 
     def close(self) -> None:
-        del self._requests
+        del self._requests, self._fixed, self._model
 
     def _run(self, part: NDArray[Any]) -> list[NDArray[Any]]:
-        request = self._requests.get()
+        requests = self._requests_for(part.shape)
+        request = requests.get()
         try:
             answers = request.infer({0: np.ascontiguousarray(part)}, share_inputs=True)
             return [np.asarray(value) for value in answers.to_tuple()]
         finally:
-            self._requests.put(request)
+            requests.put(request)
+
+    def _requests_for(self, shape: tuple[int, ...]) -> SimpleQueue[Any]:
+        """Requests of the model compiled for this shape, or for any."""
+        if self._series is None:
+            return self._requests
+        if self._series.is_long(shape):  # the others go on meanwhile
+            model = self._model.clone()
+            model.reshape(shape)
+            self._fixed = shape, self._compiled(model)
+        fixed = self._fixed
+        return self._requests if fixed is None or fixed[0] != shape else fixed[1]
+
+    def _compiled(self, model: Any) -> SimpleQueue[Any]:
+        """Compile a model; return a request for each call at the same time."""
+        compiled = self._compile(self._openvino, model, self._settings)
+        requests: SimpleQueue[Any] = SimpleQueue()
+        for _ in range(self._calls):
+            requests.put(compiled.create_infer_request())
+        return requests
 
     def _prepare(self, model: Any, metadata: Mapping[str, str], path: Path) -> None:
         """Change a model before it is compiled."""
 
+    def _compile(self, core: Any, model: Any, settings: Mapping[str, Any]) -> Any:
+        return core.compile_model(model, "CPU", settings)
+
     @classmethod
     def _core(cls) -> Any:
         return _shared_core()
+
+
+class Series:
+    """Counts how often the same thing comes in a row, in any thread."""
+
+    def __init__(self, often: int) -> None:
+        self._often, self._last, self._times = often, None, 0
+        self._lock = Lock()
+
+    def is_long(self, thing: Any) -> bool:
+        """Whether it has now come so often, told once in a row."""
+        with self._lock:
+            self._times = self._times + 1 if thing == self._last else 1
+            self._last = thing
+            return self._times == self._often
 
 
 @cache
@@ -147,6 +194,16 @@ class OpenVinoInt8Backend(OpenVinoBackend):
                 hint="Export the model again.",
             ) from error
 
+    def _compile(self, core: Any, model: Any, settings: Mapping[str, Any]) -> Any:
+        """To make integers of a model takes most of a second: OpenVINO keeps what came of it."""
+        kept = _folder_of_compiled()
+        if kept is None:
+            return super()._compile(core, model, settings)
+        try:
+            return super()._compile(core, model, {**settings, "CACHE_DIR": str(kept)})
+        except RuntimeError:  # the only kind that it raises; the disk may be full
+            return super()._compile(core, model, settings)
+
     @classmethod
     def _core(cls) -> Any:
         if not has_vnni():
@@ -155,6 +212,19 @@ class OpenVinoInt8Backend(OpenVinoBackend):
                 hint="Choose --backend openvino, which works in 32 bits.",
             )
         return super()._core()
+
+
+def _folder_of_compiled() -> Path | None:
+    """Where the newest compiled models are; None where nothing can be written."""
+    folder = user_cache_path("detect-tl", appauthor=False) / "openvino"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        ages = {path: path.stat().st_mtime for path in folder.glob("*.blob")}
+        for path in sorted(ages, key=ages.__getitem__)[:-_MOST_COMPILED]:
+            path.unlink()
+    except OSError:  # another process may have been faster
+        return None
+    return folder if os.access(folder, os.W_OK) else None
 
 
 def _read(core: Any, path: Path) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -124,6 +125,50 @@ def test_the_engine_runs_what_the_file_says(
     np.testing.assert_allclose(answers[1], answers[0], rtol=1e-4, atol=1e-5)
     gap = np.linalg.norm(answers[2] - answers[0])
     assert 0 < gap < 0.05 * np.linalg.norm(answers[0])
+
+
+@pytest.fixture
+def compiled_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setattr(engine, "has_vnni", lambda: True)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "detect-tl" / "openvino"
+
+
+def answer(path: Path) -> np.ndarray:
+    with closing(load_backend(path, "openvino-int8", threads=1)) as backend:
+        return backend.infer(batches()[1])[0]
+
+
+def test_what_was_compiled_is_kept_and_answers_the_same(
+    compiled_folder: Path, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "m.onnx", **{PLAN_KEY: plan().to_text()})
+    first = answer(path)
+    (kept,) = compiled_folder.iterdir()
+    np.testing.assert_array_equal(answer(path), first)
+    assert list(compiled_folder.iterdir()) == [kept]
+    low, high = plan().ranges["silu"]
+    other = replace(plan(), ranges={**plan().ranges, "silu": (low, high / 2)})
+    write(path, **{PLAN_KEY: other.to_text()})  # another plan is another model
+    assert not np.array_equal(answer(path), first)
+
+
+def test_the_oldest_compiled_models_go(compiled_folder: Path, tmp_path: Path) -> None:
+    compiled_folder.mkdir(parents=True)
+    for age in range(30):
+        old = compiled_folder / f"{age}.blob"
+        old.touch()
+        os.utime(old, (1e9 - age, 1e9 - age))
+    answer(write(tmp_path / "m.onnx", **{PLAN_KEY: plan().to_text()}))
+    kept = {path.stem for path in compiled_folder.iterdir()}
+    assert {str(age) for age in range(16)} < kept
+    assert len(kept) == 17
+
+
+def test_where_nothing_can_be_kept_it_works_as_well(compiled_folder: Path, tmp_path: Path) -> None:
+    compiled_folder.parent.mkdir(parents=True)
+    compiled_folder.write_text("a file")
+    assert answer(write(tmp_path / "m.onnx", **{PLAN_KEY: plan().to_text()})).any()
 
 
 def test_what_the_engine_refuses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

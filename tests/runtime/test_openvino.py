@@ -65,6 +65,44 @@ def test_answers_of_many_threads_are_not_mixed_up(detect_model: Path) -> None:
         assert list(pool.map(colour, wanted)) == wanted
 
 
+@pytest.mark.parametrize("calls", [1, 2])
+def test_a_shape_that_comes_often_is_compiled_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, calls: int
+) -> None:
+    """Free sizes cost time; the answers are the same to the bit, also while it changes."""
+    shapes = []
+    plain = OpenVinoBackend._compile
+
+    def told(
+        self: OpenVinoBackend, core: object, model: openvino.Model, settings: object
+    ) -> object:
+        shape = model.input(0).partial_shape
+        shapes.append(None if shape.is_dynamic else tuple(shape.to_shape()))
+        return plain(self, core, model, settings)
+
+    monkeypatch.setattr(OpenVinoBackend, "_compile", told)
+    monkeypatch.setattr("detect_tl.runtime.openvino._OFTEN", 10)
+    path = colour_model(tmp_path / "m.onnx", any_batch=True)
+    backend = load_backend(path, "openvino", threads=1, calls=calls)
+    batches = [np.random.default_rng(n).random((n, 3, 64, 64), np.float32) for n in (1, 2)]
+    first = [backend.infer(batch)[0] for batch in batches * 20][:2]
+    assert shapes == [None]  # they took turns
+    for batch, want in zip(batches, first, strict=True):
+        with ThreadPoolExecutor(calls) as pool:
+            for (got,) in pool.map(backend.infer, [batch] * 30):
+                np.testing.assert_array_equal(got, want)
+    assert shapes == [None, (1, 3, 64, 64), (2, 3, 64, 64)]
+    backend.close()
+
+
+def test_fixed_sizes_are_compiled_once(monkeypatch: pytest.MonkeyPatch, detect_model: Path) -> None:
+    monkeypatch.setattr("detect_tl.runtime.openvino._OFTEN", 2)
+    backend = load_backend(detect_model, "openvino")
+    monkeypatch.setattr(OpenVinoBackend, "_compile", lambda *_: pytest.fail("compiled again"))
+    for _ in range(5):
+        backend.infer(np.ones((1, 3, 64, 64), np.float32))
+
+
 def test_an_answer_stays_as_it_was(detect_model: Path) -> None:
     backend = load_backend(detect_model, "openvino")
     (first,) = backend.infer(np.ones((1, 3, 64, 64), np.float32))
