@@ -53,7 +53,7 @@ def write_bundle(result: ExportResult, out: Path) -> Path:
 def _texts(result: ExportResult, needs: Needs) -> dict[str, str]:
     texts = {
         "labels.txt": "".join(f"{name}\n" for name in result.spec.names),
-        "requirements.txt": _requirements(needs, result.path.suffix),
+        "requirements.txt": _requirements(needs, _engines(result)),
         "README.md": _readme(result),
     }
     thresholds = result.metadata.get("detect_tl.thresholds")
@@ -79,10 +79,16 @@ def _register(folder: Path, plugins: Sequence[EntryPoint]) -> None:
     (info / "entry_points.txt").write_text("\n\n".join(sections) + "\n", "utf-8")
 
 
-def _requirements(needs: Needs, suffix: str) -> str:
-    """The least versions that this package asks for; of the engines, the one for the file."""
+def _engines(result: ExportResult) -> set[str]:
+    """What runs the file: the engine of its kind, and the one that can make integers of floats."""
+    both = ["openvino"] if result.precision == "fp32+int8" else []
+    return {_ENGINES[result.path.suffix], *both}
+
+
+def _requirements(needs: Needs, engines: set[str]) -> str:
+    """The least versions that this package asks for; of the engines, those for the file."""
     asked = _least_versions()
-    unused = set(_ENGINES.values()) - {_ENGINES[suffix]}
+    unused = set(_ENGINES.values()) - engines
     names = [_INSTALLED.get(name, name) for name in needs.others if name not in unused]
     lines = [f"{_INSTEAD.get(name, name)}{asked[name]}" for name in names if name in asked]
     return "".join(f"{line}\n" for line in sorted(lines))
@@ -106,6 +112,8 @@ def _readme(result: ExportResult) -> str:
             f"Its mAP50-95 on {accuracy.split} is {accuracy.map50_95[1]:.4f}, measured when it was "
             f"exported; that of the checkpoint is {accuracy.map50_95[0]:.4f}."
         )
+        if result.as_int8 is not None:
+            measured += f" In int8 on OpenVINO it is {result.as_int8.map50_95[1]:.4f}."
     size = f"{spec.imgsz[0]}x{spec.imgsz[1]}"
     template = Template((_BUNDLED / "README.md").read_text("utf-8"))
     return template.substitute(

@@ -108,8 +108,11 @@ HEAD = Strategy(
 )
 # Three epochs at 640 pixels, with pictures that grow from .7 of that and without: BCCD .585, .593
 # and .585, .595 (two seeds), number plates .613 and .617, cells of Roboflow .737 and .724, masks of
-# balloons .426 and .430, in a fifth less time. From .5 BCCD fell to .561 and .546. `gradual`, grown
-# in all of its stages (12 epochs), reached .627 in 1017 s, and .634 in 1188 s as it is.
+# balloons .426 and .430, in a fifth less time. In longer runs, where views come again, a seventh:
+# 20 epochs of the starter on the sample .713, .716, .725 and .711, .713, .725 (three seeds, 320
+# pixels), 8 of BCCD at 320 pixels .597, .592 and .600, .597. From .5 BCCD fell to .561 and .546.
+# `gradual`, grown in all of its stages (12 epochs), reached .627 in 1017 s, and .634 in 1188 s as
+# it is.
 FREEZE = Strategy(
     "freeze",
     "neck and head, on kept features of the frozen backbone",

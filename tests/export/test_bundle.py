@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -163,6 +164,13 @@ def test_an_ir_asks_for_its_own_engine(tmp_path: Path) -> None:
     names = {line.partition(">=")[0] for line in (done / "requirements.txt").read_text().split()}
     assert "openvino" in names
     assert "onnxruntime" not in names
+
+
+def test_what_runs_both_ways_asks_for_both_engines(tmp_path: Path) -> None:
+    both = replace(result_of(tmp_path), precision="fp32+int8")
+    done = write_bundle(both, tmp_path / "out")
+    names = {line.partition(">=")[0] for line in (done / "requirements.txt").read_text().split()}
+    assert {"openvino", "onnxruntime"} <= names
 
 
 def test_a_folder_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
