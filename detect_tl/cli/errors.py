@@ -34,7 +34,7 @@ def resumable(begun: Path, hint: str, *, what: str = "the training") -> Iterator
         if begun.is_file():
             raise InterruptedByUserError("interrupted", hint=hint) from error
         raise InterruptedByUserError(
-            f"interrupted before {what} began; nothing was written"
+            f"interrupted before {what} began; there is nothing to go on with"
         ) from error
 
 

@@ -120,6 +120,6 @@ def test_ctrl_c_says_how_to_go_on(
 
     monkeypatch.setattr("detect_tl.api.tune", interrupted)
     arguments = ("tune", "pictures", "--out", tmp_path)
-    assert "nothing was written" in run(*arguments).stderr
+    assert "nothing to go on with" in run(*arguments).stderr
     (tmp_path / "settings.json").touch()
     refused(run(*arguments), 130, "interrupted", "Repeat the command to go on")
