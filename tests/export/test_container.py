@@ -94,3 +94,24 @@ def test_a_network_passes_its_gates_as_ir(
         assert backend.spec.names == NAMES
         assert backend.spec.dynamic
         assert backend.spec.end2end == result.nms == (precision == "fp32")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["yolo11n", "yolov8n-seg"])
+def test_a_network_compiled_for_a_shape_answers_to_the_bit(
+    monkeypatch: pytest.MonkeyPatch,
+    make_checkpoint: Maker,
+    pictures: list[Path],
+    tmp_path: Path,
+    name: str,
+) -> None:
+    monkeypatch.setattr("detect_tl.runtime.openvino._OFTEN", 3)
+    out = tmp_path / "m.xml"
+    export_model(make_checkpoint(name), out, images=pictures, dynamic=True)
+    batch = np.random.default_rng(0).random((1, 3, 96, 160), np.float32)
+    with closing(open_model(out)) as backend:
+        answers = [backend.infer(batch) for _ in range(5)]
+        assert backend._fixed is not None
+    for later in answers[1:]:
+        for got, want in zip(later, answers[0], strict=True):
+            np.testing.assert_array_equal(got, want)
