@@ -38,12 +38,13 @@ _SCORE, _IOU = 0.1, 0.8
 class Trial:
     """One engine on one picture. milliseconds: median of a call, from picture to detections.
 
-    against: why it is not taken; empty for one that may be.
+    against: why it is not taken; empty for one that may be. runs: whether it could be loaded.
     """
 
     backend: str
     milliseconds: float | None = None
     against: str = ""
+    runs: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +57,17 @@ class Choice:
 
     @property
     def reason(self) -> str:
-        """Why it was taken, in a sentence; empty where nothing was tried."""
+        """Why it was taken, in a sentence; empty where nothing was tried.
+
+        Of engines that do not run here or do not run such files only `benchmark` tells.
+        """
         if not self.trials:
             return ""
-        told = {each.backend: each.against or f"{each.milliseconds:.1f} ms" for each in self.trials}
+        ran = [each for each in self.trials if each.runs]
+        told = {each.backend: each.against or f"{each.milliseconds:.1f} ms" for each in ran}
         first = f"{self.name} is the fastest engine here: {told.pop(self.name)} a picture"
-        return f"{first} ({'; '.join(f'{name}: {text}' for name, text in told.items())})"
+        others = "; ".join(f"{name}: {text}" for name, text in told.items())
+        return f"{first} ({others})" if others else first
 
 
 def fastest_backend(
@@ -100,7 +106,7 @@ def fastest_backend(
             backend = load_backend(path, name, **options)
         except (MachineError, WeightsError) as error:
             errors.append(error)
-            trials.append(Trial(backend=name, against=error.message))
+            trials.append(Trial(backend=name, against=error.message, runs=False))
             continue
         with closing(backend):
             detector = Detector(backend, conf=AGREEMENT_CONFIDENCE, imgsz=imgsz, rect=rect)

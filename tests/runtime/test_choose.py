@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -67,6 +68,7 @@ def test_never_one_that_answers_otherwise(installed: Install, detect_model: Path
     choice = fastest_backend(detect_model, IMAGE)
     assert choice.name == "slow"
     assert "have no like" in choice.trials[1].against
+    assert "have no like" in choice.reason
 
 
 def test_one_that_is_not_there_is_passed_over(installed: Install, detect_model: Path) -> None:
@@ -74,6 +76,7 @@ def test_one_that_is_not_there_is_passed_over(installed: Install, detect_model: 
     choice = fastest_backend(detect_model, IMAGE)
     assert choice.name == "slow"
     assert choice.trials[0].against == "it is not installed"
+    assert re.fullmatch(r"slow is the fastest engine here: [\d.]+ ms a picture", choice.reason)
     installed(absent=Absent, gone=Absent)
     with pytest.raises(MachineError, match="not installed"):
         fastest_backend(detect_model, IMAGE)
