@@ -17,6 +17,9 @@ _FLOAT = 1  # onnx.TensorProto.FLOAT, without importing onnx for it
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
+OF_INTEGERS: frozenset[Precision] = frozenset({"int8", "fp32+int8"})
+"""Those that are calibrated, and lose more than rounding."""
+
 
 def to_half(graph: onnx.ModelProto) -> onnx.ModelProto:
     """Convert to fp16, all but the last step of the head; inputs and outputs stay fp32.

@@ -18,7 +18,7 @@ from detect_tl.export.gate_images import gate_images
 from detect_tl.export.half import PRECISIONS, Precision
 from detect_tl.export.parity import ParityReport, Tolerance
 from detect_tl.export.sensitivity import Quantized
-from detect_tl.export.trial import Candidate, Gates, Workshop, in_integers
+from detect_tl.export.trial import Gates, Workshop
 from detect_tl.models.checkpoint import Checkpoint, load_checkpoint
 from detect_tl.models.onnx_export import build_graph
 from detect_tl.models.torch_backend import TorchBackend
@@ -134,10 +134,7 @@ def export_model(
     WeightsError for a file that is no checkpoint or is refused; MachineError without OpenVINO.
     """
     show = progress or Silent()
-    check_name(out)
-    _check_request(batch, precision, opset)
-    if precision == "fp32+int8":
-        check_two_ways(out)
+    _check_request(out, batch, precision, opset)
     pictures = gate_images(images)
     with show.step("Export", 2) as bar:
         source = load_checkpoint(checkpoint, trust=trust)
@@ -152,14 +149,7 @@ def export_model(
     nms = nms and not spec.end2end  # such a model has suppressed already
     with TemporaryDirectory(prefix="detect-tl-") as folder:
         workshop = Workshop(Path(folder, f"model{out.suffix}"), spec, precision, facts)
-        trials = []
-        if precision != "int8":
-            floats = replace(workshop, precision="fp32") if "int8" in precision else workshop
-            trials.append(floats.first_good([Candidate(graph)], gates))
-        if "int8" in precision:
-            planned = precision == "fp32+int8" or out.suffix == ".xml"
-            tried = in_integers(graph, spec, calibration or images, show, planned=planned)
-            trials.append(workshop.first_good(tried, gates))
+        trials = workshop.trials(graph, gates, calibration or images)
         first, best = trials[0], trials[-1]
         files = place(workshop.suppressed(best, pictures) if nms else best.path, out)
     return ExportResult(
@@ -186,7 +176,8 @@ def _reference(
     return TorchBackend(source.path, imgsz=side, device="cpu", trust=trust)
 
 
-def _check_request(batch: int, precision: str, opset: int | None) -> None:
+def _check_request(out: Path, batch: int, precision: str, opset: int | None) -> None:
+    check_name(out)
     if batch < 1:
         raise UsageError(f"the batch is {batch}", hint="It must be 1 or more.")
     if precision not in PRECISIONS:
@@ -198,6 +189,8 @@ def _check_request(batch: int, precision: str, opset: int | None) -> None:
             f"opset {opset} has no int8 weights by channel",
             hint=f"Choose {_FIRST_INT8_OPSET} or a later one.",
         )
+    if precision == "fp32+int8":
+        check_two_ways(out)
 
 
 def _check_size(spec: ModelSpec) -> None:

@@ -14,7 +14,7 @@ from detect_tl.core.progress import Progress
 from detect_tl.export.accuracy import AccuracyGate, AccuracyReport, Labelled, require_accuracy
 from detect_tl.export.container import open_model, write_model
 from detect_tl.export.gate_images import GateImage
-from detect_tl.export.half import Precision
+from detect_tl.export.half import OF_INTEGERS, Precision
 from detect_tl.export.metadata import metadata_of
 from detect_tl.export.parity import ParityReport, Tolerance, measure_parity, require_parity
 from detect_tl.export.quantize import calibration_batches, make_quantizer
@@ -96,7 +96,7 @@ class Gates:
 
     def accuracy(self, backend: Backend, precision: Precision) -> AccuracyReport | None:
         """None where nothing is known of the pictures; int8 must agree with the checkpoint then."""
-        if self.labelled is None and "int8" not in precision:
+        if self.labelled is None and precision not in OF_INTEGERS:
             return None
         if self._accuracy is None:
             self._accuracy = AccuracyGate(
@@ -117,6 +117,31 @@ class Workshop:
     spec: ModelSpec
     precision: Precision
     facts: Mapping[str, str]
+
+    def trials(
+        self,
+        graph: onnx.ModelProto,
+        gates: Gates,
+        calibration: Sequence[Path],
+    ) -> list[Trial]:
+        """What passed for a float graph: as floats, in integers, or both in this order.
+
+        The last one is left at `path`. calibration: pictures for the ranges of integers.
+        Raises GateError where nothing passes.
+        """
+        passed = []
+        if self.precision != "int8":
+            floats = replace(self, precision="fp32") if self._both else self
+            passed.append(floats.first_good([Candidate(graph)], gates))
+        if self.precision in OF_INTEGERS:
+            planned = self._both or self.path.suffix == ".xml"
+            tried = in_integers(graph, self.spec, calibration, gates.progress, planned=planned)
+            passed.append(self.first_good(tried, gates))
+        return passed
+
+    @property
+    def _both(self) -> bool:
+        return self.precision == "fp32+int8"
 
     def first_good(self, tried: Iterable[Candidate], gates: Gates) -> Trial:
         """The first candidate that passes; raise GateError, with the last one's numbers, else."""
@@ -160,6 +185,6 @@ class Workshop:
 
     def metadata(self, candidate: Candidate, *, nms: bool) -> dict[str, str]:
         held = metadata_of(self.spec, self.precision, self.facts, nms=nms)
-        if self.precision == "fp32+int8" and candidate.plan is not None:
+        if self._both and candidate.plan is not None:
             held[PLAN_KEY] = candidate.plan.to_text()
         return held
