@@ -17,6 +17,13 @@ from detect_tl.transfer.freeze import FreezeSpec, frozen_layers
 
 AUTO = "auto"
 
+_MOST_GROWING = 3
+"""Epochs of a stage in which pictures may begin small: those of which each has a view of its own.
+
+Where views come again nothing was gained (mAP50-95 on val, grown and not; 320 pixels, a seventh
+less time): 20 epochs of the starter on the sample in batches of 16 .686, .696 and .706, .705 (two
+seeds), in small ones .713, .716, .725 and .711, .713, .725; 8 of BCCD .597, .592 and .600, .597."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
@@ -108,11 +115,8 @@ HEAD = Strategy(
 )
 # Three epochs at 640 pixels, with pictures that grow from .7 of that and without: BCCD .585, .593
 # and .585, .595 (two seeds), number plates .613 and .617, cells of Roboflow .737 and .724, masks of
-# balloons .426 and .430, in a fifth less time. In longer runs, where views come again, a seventh:
-# 20 epochs of the starter on the sample .713, .716, .725 and .711, .713, .725 (three seeds, 320
-# pixels), 8 of BCCD at 320 pixels .597, .592 and .600, .597. From .5 BCCD fell to .561 and .546.
-# `gradual`, grown in all of its stages (12 epochs), reached .627 in 1017 s, and .634 in 1188 s as
-# it is.
+# balloons .426 and .430, in a fifth less time. From .5 BCCD fell to .561 and .546. `gradual`, grown
+# in all of its stages (12 epochs), reached .627 in 1017 s, and .634 in 1188 s as it is.
 FREEZE = Strategy(
     "freeze",
     "neck and head, on kept features of the frozen backbone",
@@ -207,11 +211,10 @@ def plan_stages(
     """Give every stage its epochs and its layers.
 
     A run too short for all stages leaves out the first ones. growing: whether pictures may begin
-    smaller than they end. Raises UsageError for stages that freeze what the model does not have.
+    smaller than they end, in stages of few epochs. Raises UsageError for stages that freeze what
+    the model does not have.
     """
     stages = strategy.stages[-epochs:]
-    if not growing:
-        stages = tuple(replace(stage, first_size=1.0) for stage in stages)
     total = sum(stage.share for stage in stages)
     planned: list[PlannedStage] = []
     start, shares = 0, 0.0
@@ -220,7 +223,9 @@ def plan_stages(
         left = len(stages) - place - 1
         stop = min(max(round(epochs * shares / total), start + 1), epochs - left)
         layers = frozen_layers(stage.freeze, architecture).layers
-        planned.append(PlannedStage(stage, layers, start, stop))
+        grows = growing and stop - start <= _MOST_GROWING
+        kept = stage if grows else replace(stage, first_size=1.0)
+        planned.append(PlannedStage(kept, layers, start, stop))
         start = stop
     return tuple(planned)
 

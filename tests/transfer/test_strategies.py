@@ -82,6 +82,12 @@ def test_pictures_only_grow_and_end_as_large_as_they_are_in_use(
         assert {planned.size(number, count) for number in range(count)} == {1.0}
 
 
+@pytest.mark.parametrize(("epochs", "first"), [(1, 0.7), (3, 0.7), (4, 1.0), (20, 1.0)])
+def test_pictures_grow_in_short_runs_only(epochs: int, first: float) -> None:
+    (planned,) = plan_stages(load_strategy("freeze"), epochs, YOLO11)
+    assert planned.stage.first_size == first
+
+
 def test_what_is_frozen_can_be_said_where_there_is_one_stage() -> None:
     (planned,) = plan_stages(keeping(load_strategy("freeze"), "neck"), 5, YOLO11)
     assert planned.layers == tuple(range(23))
