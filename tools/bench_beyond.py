@@ -6,9 +6,9 @@
 
 together: one model of A and B, beside a model of each alone, all measured on the val split of both.
 A model that does not know a class finds none of it.
-keep: a model that keeps all classes of the weights, beside one of the new classes alone and beside
-one that keeps them by its rows only, as if nothing were done about forgetting. The yardstick is
-never trained on: name other images for --replay.
+keep: models that keep all classes of the weights, by a branch and by distilling, beside one of the
+new classes alone. The yardstick is never trained on: name other images for --replay. The strategy
+of each may be another: --alone names that of the new classes alone.
 teach: with and without a teacher.
 
 All take --weights FILE, --epochs, --imgsz, --strategy, --seeds N, --record FILE; what is recorded
@@ -112,22 +112,33 @@ def keep(arguments: argparse.Namespace, book: Book, seed: int) -> dict[str, Figu
     (data,) = arguments.data
     measured = {"new": (data, "val"), "old": (arguments.yardstick, "all")}
     sides: dict[str, dict[str, Any]] = {
-        "new classes alone": {},
-        "kept": {"keep_classes": "all"},
+        "new classes alone": {"strategy": arguments.alone or arguments.strategy},
+        "kept by a branch": {"keep_classes": "all"},
+        "distilled": {"keep_classes": "all", "keep_by": "distil"},
     }
     if arguments.replay:
-        sides["kept, with replay"] = {"keep_classes": "all", "replay": arguments.replay}
+        sides["distilled, with replay"] = {**sides["distilled"], "replay": arguments.replay}
+    if arguments.sides:
+        sides = {name: sides[name] for name in arguments.sides.split(",")}
     before = book.of(
         ("before", arguments.weights, arguments.yardstick, arguments.imgsz),
         lambda: {"old": score(arguments.weights, arguments.yardstick, "all", arguments.imgsz)},
     )
     return {"the weights as they were": before} | {
         name: book.of(
-            ("keep", data, name, arguments.strategy, arguments.epochs, arguments.imgsz, seed),
+            ("keep", data, name, _strategy(arguments, settings), *_length(arguments), seed),
             lambda settings=settings: trained(arguments, [data], measured, seed, **settings),
         )
         for name, settings in sides.items()
     }
+
+
+def _strategy(arguments: argparse.Namespace, settings: Mapping[str, Any]) -> str:
+    return str(settings.get("strategy", arguments.strategy))
+
+
+def _length(arguments: argparse.Namespace) -> tuple[int, int]:
+    return arguments.epochs, arguments.imgsz
 
 
 def teach(arguments: argparse.Namespace, book: Book, seed: int) -> dict[str, Figures]:
@@ -160,6 +171,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--imgsz", type=int, default=640)
     parser.add_argument("--strategy", default="freeze")
+    parser.add_argument("--alone", help="another strategy for the new classes alone")
+    parser.add_argument("--sides", help="of keep: only these, with commas between them")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--record", type=Path)
     arguments = parser.parse_args()

@@ -28,6 +28,7 @@ DECIDED: dict[str, Any] = {
     "measure_start": True,
     "patience": 0,
     "keep_classes": (),
+    "keep_by": "branch",
     "replay": None,
     "teacher": None,
     "teach": 1.0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,13 +13,14 @@ from detect_tl.api.engines import opened_model
 from detect_tl.api.evidence import Evidence, write_evaluation
 from detect_tl.api.model_files import ModelFiles, find_model
 from detect_tl.api.reading import Reading
-from detect_tl.core.errors import DataError
+from detect_tl.core.errors import DataError, UsageError, did_you_mean
 from detect_tl.core.files import refuse_existing
 from detect_tl.core.findings import Report
 from detect_tl.core.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from detect_tl.core.dataset import Dataset
+    from detect_tl.core.model_spec import ModelSpec
     from detect_tl.evaluation.analysis import Analysis
     from detect_tl.evaluation.coco_eval import Engine
     from detect_tl.evaluation.metrics import Metrics
@@ -93,6 +95,7 @@ def evaluate(
     seed: int = 0,
     pictures: int = 0,
     mistakes: Path | None = None,
+    classes: Collection[str] | None = None,
     out: Path | None = None,
     progress: Progress | None = None,
     **reading: Unpack[Reading],
@@ -109,12 +112,13 @@ def evaluate(
     engine: what counts; pycocotools says the same as faster-coco-eval, more slowly.
     analysis: whether to look for intervals, thresholds and kinds of errors too; resamples, seed: of
     the bootstrap behind the intervals. pictures: how many images to give with their truth and the
-    model's answers. mistakes: file for a page of mistakes.
+    model's answers. mistakes: file for a page of mistakes. classes: those of the model's that it is
+    asked for; None: all. No more than 300 objects of a picture count, of whatever class.
     out: folder for `evaluation.json`, `predictions.json` (COCO results) and `mistakes.html`; it
     appears whole or not at all. Nothing is written without it, least of all into a run.
 
-    Raises UsageError for a split or a folder `out` that cannot be used, DataError and WeightsError
-    for input that cannot be used.
+    Raises UsageError for a split, a class or a folder `out` that cannot be used, DataError and
+    WeightsError for input that cannot be used.
     """
     from detect_tl.evaluation.coco_eval import score
 
@@ -126,7 +130,7 @@ def evaluate(
     chosen, dataset = _read(source, split, reading, show)
     running = opened_model(files, backend, imgsz=imgsz, device=device, trust=trust, progress=show)
     with running as (runner, name):
-        exam = _exam(dataset, runner, _sides(imgsz))
+        exam = _exam(dataset, runner, _sides(imgsz), classes)
         sheet, seconds = exam.timed(batch, show)
         with show.step("Scoring"):
             metrics = score(sheet, engine)
@@ -170,7 +174,8 @@ def _sides(imgsz: int | tuple[int, int] | None) -> tuple[int, int] | None:
 class _Exam:
     """A model, what it is asked, and the right answers.
 
-    images: (id, file). imgsz: (height, width); None: the model's own.
+    images: (id, file). imgsz: (height, width); None: the model's own. classes: ids of those that it
+    is asked for; None: all.
     """
 
     backend: Backend
@@ -178,6 +183,7 @@ class _Exam:
     truth: Truth
     images: list[tuple[int, Path]]
     masks: bool
+    classes: tuple[int, ...] | None = None
 
     def timed(self, batch: int, progress: Progress) -> tuple[Sheet, float]:
         """Let the model detect on everything, and say how many seconds that took."""
@@ -196,7 +202,7 @@ class _Exam:
         from detect_tl.evaluation.sheet import make_sheet
         from detect_tl.runtime.detector import Detector
 
-        detector = Detector(self.backend, imgsz=self.imgsz, **VALIDATION)
+        detector = Detector(self.backend, imgsz=self.imgsz, classes=self.classes, **VALIDATION)
         found = predict_split(
             detector, self.images, batch=batch, progress=progress, text="Evaluating"
         )
@@ -214,12 +220,25 @@ class _Exam:
         )
 
 
-def _exam(dataset: Dataset, backend: Backend, imgsz: tuple[int, int] | None) -> _Exam:
+def _exam(
+    dataset: Dataset,
+    backend: Backend,
+    imgsz: tuple[int, int] | None,
+    classes: Collection[str] | None = None,
+) -> _Exam:
     masks = backend.spec.task == "segment" and dataset.has_masks
     truth = truth_of(dataset, masks=masks)
     pairs = zip(truth.images, dataset.samples, strict=True)
     images = [(image.id, sample.image) for image, sample in pairs]
-    return _Exam(backend, imgsz, truth, images, masks)
+    asked = None if classes is None else tuple(_number(name, backend.spec) for name in classes)
+    return _Exam(backend, imgsz, truth, images, masks, asked)
+
+
+def _number(name: str, spec: ModelSpec) -> int:
+    if name not in spec.names:
+        hint = did_you_mean(name, spec.names)
+        raise UsageError(f"the model knows no class {name!r} to be asked for", hint=hint)
+    return spec.names.index(name)
 
 
 def truth_of(dataset: Dataset, *, masks: bool) -> Truth:

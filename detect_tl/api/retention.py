@@ -50,7 +50,7 @@ def measure_retention(run: RunFolder, progress: Progress) -> Retention | None:
     None where the run has none. Raises DataError when the yardstick shows no kept class.
     """
     from detect_tl.models.checkpoint import load_checkpoint
-    from detect_tl.training.data import kept_classes
+    from detect_tl.training.keeping import kept_classes
 
     config = run.config()
     if config.yardstick is None:
@@ -67,6 +67,7 @@ def measure_retention(run: RunFolder, progress: Progress) -> Retention | None:
             device=config.device,
             trust=config.trust,
             analysis=False,
+            classes=kept,  # new ones must not take the place of old ones among the 300 that count
             progress=progress,
         )
         found.append(_by_class(result.metrics))

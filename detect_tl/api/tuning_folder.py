@@ -168,7 +168,7 @@ def _make(
 def _kept(config: TrainConfig, progress: Progress) -> tuple[str, ...]:
     """Classes of the weights that the data set must know, for the model to go on knowing them."""
     from detect_tl.models.checkpoint import load_checkpoint
-    from detect_tl.training.data import kept_classes
+    from detect_tl.training.keeping import kept_classes
     from detect_tl.transfer.fetch import locate
 
     if not config.keep_classes:

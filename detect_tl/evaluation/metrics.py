@@ -9,6 +9,9 @@ from typing import Any
 
 from detect_tl.core.findings import Finding
 
+_MOST_MISSING = 10
+"""Classes without objects that have a row each in a table."""
+
 
 @dataclass(frozen=True, slots=True)
 class ClassScores:
@@ -144,17 +147,25 @@ class Metrics:
         return (*head, "mask mAP50", "mask mAP50-95") if self.mask else head
 
     def table_rows(self) -> list[tuple[str, ...]]:
-        """One row of texts over all classes, then one per class; "-" where there is no truth."""
+        """One row of texts over all classes, then one per class; "-" where there is no truth.
+
+        Where that is so of many classes, as of those that a model was to keep, they share a row.
+        """
         return [tuple(_text(value) for value in row) for row in self._rows()]
 
     def _rows(self) -> Iterator[tuple[str | float | None, ...]]:
         kinds = (self.box, self.mask) if self.mask else (self.box,)
         overall = [value for kind in kinds for value in (kind.map50, kind.map50_95)]
         yield ("all", self.images, self.objects, *overall)
+        missing = [item for item in self.box.per_class if not item.objects]
         for number, item in enumerate(self.box.per_class):
+            if len(missing) > _MOST_MISSING and item in missing:
+                continue
             scores = [kind.per_class[number] for kind in kinds]
             values = [value for score in scores for value in (score.ap50, score.ap)]
             yield (item.name, item.images, item.objects, *values)
+        if len(missing) > _MOST_MISSING:
+            yield (f"{len(missing)} classes without objects", 0, 0, *[None] * len(overall))
 
 
 def _text(value: str | float | None) -> str:

@@ -137,14 +137,16 @@ def _overall(scores: Scores) -> dict[str, float | None]:
 def _class_rows(metrics: Metrics | None) -> list[dict[str, Any]]:
     if metrics is None:
         return []
+    places = {scores.name: index for index, scores in enumerate(metrics.main.per_class)}
     rows = []
-    for index, (name, *cells) in enumerate(metrics.table_rows()[1:]):
+    for name, *cells in metrics.table_rows()[1:]:
+        index = places.get(name)
         rows.append(
             {
                 "name": name,
                 "cells": ["–" if cell == "-" else cell for cell in cells],
-                "share": metrics.main.per_class[index].ap or 0.0,
-                "colour": class_colour(index),
+                "share": 0.0 if index is None else metrics.main.per_class[index].ap or 0.0,
+                "colour": "transparent" if index is None else class_colour(index),
             }
         )
     return rows

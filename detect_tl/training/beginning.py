@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -11,13 +12,15 @@ import torch
 from detect_tl.augment.find import resolved_name
 from detect_tl.core.errors import MachineError, UsageError, WeightsError
 from detect_tl.core.files import atomic_folder, refuse_existing, sha256_file, write_json
+from detect_tl.core.model_spec import Task
 from detect_tl.core.progress import Progress, Silent
 from detect_tl.models.checkpoint import Checkpoint, load_checkpoint
 from detect_tl.models.yolo import model_config
 from detect_tl.training.augmentation import chosen_augmentation
 from detect_tl.training.config import TrainConfig
-from detect_tl.training.data import describe_dataset, kept_classes, place_dataset, task_of
+from detect_tl.training.data import describe_dataset, place_dataset, task_of
 from detect_tl.training.folder import RunFolder
+from detect_tl.training.keeping import check_branching, kept_classes
 from detect_tl.training.plan import TrainingPlan, plan_training
 from detect_tl.transfer.fetch import LocatedWeights, locate
 
@@ -39,7 +42,7 @@ def begin(
         description = describe_dataset(*place_dataset(config, scratch, progress, keep=keep), config)
         task = task_of(config, description, source.task)
         # fails now rather than after the folder has appeared
-        planned = _plan(config, description, source, model_config(source.yaml, task))
+        planned = _plan(config, description, source, task)
         _refuse_to_share(planned.batch, processes)
         resolved = config.model_copy(
             update={
@@ -87,7 +90,7 @@ def plan_only(config: TrainConfig, progress: Progress | None = None) -> Training
         placed = place_dataset(config, Path(scratch), progress, "soft", keep)
         description = describe_dataset(*placed, config)
     task = task_of(config, description, source.task)
-    return _plan(config, description, source, model_config(source.yaml, task))
+    return _plan(config, description, source, task)
 
 
 def _weights(config: TrainConfig, progress: Progress) -> tuple[LocatedWeights, Checkpoint]:
@@ -104,19 +107,18 @@ def _weights(config: TrainConfig, progress: Progress) -> tuple[LocatedWeights, C
 
 
 def _plan(
-    config: TrainConfig,
-    dataset: dict[str, Any],
-    source: Checkpoint,
-    architecture: dict[str, Any],
+    config: TrainConfig, dataset: dict[str, Any], source: Checkpoint, task: Task
 ) -> TrainingPlan:
-    return plan_training(
+    planned = plan_training(
         config,
         images=dataset["images"]["train"],
-        names=dataset["names"],
+        names=dataset["learned" if config.branches else "names"],
         source_names=list(source.names),
-        architecture=architecture,
+        architecture=model_config(source.yaml, task),
         gpu=torch.cuda.is_available() and config.device != "cpu",
     )
+    said = check_branching(config, task, planned.stages)
+    return replace(planned, reasons=(*planned.reasons, *said))
 
 
 def check_device(device: str) -> None:

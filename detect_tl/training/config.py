@@ -61,10 +61,16 @@ class TrainConfig(BaseModel):
     keep_classes: Annotated[tuple[str, ...], BeforeValidator(_names)] = Field(
         (), description="classes of the weights that the model goes on knowing: all, or names"
     )
+    keep_by: Literal["branch", "distil"] = Field(
+        "branch",
+        description="branch: kept classes have their old layers, which stay as they are, and new"
+        " classes get layers of their own behind the first ones; distil: both have the same layers,"
+        " and what the old model answers to the pictures is learned beside the labels",
+    )
     replay: Path | None = Field(
         None,
-        description="labelled pictures of the kept classes, trained on beside the new ones: as many"
-        " as the mean of both numbers",
+        description="with distil, labelled pictures of the kept classes, trained on beside the new"
+        " ones: as many as the mean of both numbers",
     )
     yardstick: Path | None = Field(
         None,
@@ -184,9 +190,19 @@ class TrainConfig(BaseModel):
         if not self.keep_classes and (self.replay or self.yardstick):
             name = "replay" if self.replay else "yardstick"
             raise ValueError(f"{name} is about classes that are kept: name them with keep_classes")
-        if self.teach != 1.0 and not (self.keep_classes or self.teacher):
+        distils = bool(self.keep_classes) and self.keep_by == "distil"
+        if self.keep_by == "distil" and not distils:
+            raise ValueError("keep_by says how classes are kept: name them with keep_classes")
+        if self.replay and not distils:
+            raise ValueError("a branch forgets nothing, so it needs no replay: keep_by distil does")
+        if self.teach != 1.0 and not (distils or self.teacher):
             raise ValueError("teach weighs what a teacher says: there is none")
         return self
+
+    @property
+    def branches(self) -> bool:
+        """Whether kept classes have layers of their own."""
+        return bool(self.keep_classes) and self.keep_by == "branch" and self.epochs > 0
 
     @property
     def reading(self) -> ReadOptions:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from detect_tl.core.errors import DataError, UsageError, did_you_mean
+from detect_tl.core.errors import DataError, UsageError
 from detect_tl.core.files import read_json, sha256_files
 from detect_tl.core.model_spec import Task
 from detect_tl.core.progress import Progress
@@ -15,27 +15,6 @@ from detect_tl.curate.convert import convert
 from detect_tl.curate.placing import Link
 from detect_tl.formats.prepared import PROVENANCE, annotation_files, is_prepared
 from detect_tl.training.config import TrainConfig
-
-# What `--keep-classes` may be beside names: all that the weights know. People call it by the set.
-_EVERY = ("all", "coco")
-
-
-def kept_classes(config: TrainConfig, source_names: Sequence[str]) -> tuple[str, ...]:
-    """The classes of the weights that the model is to go on knowing.
-
-    source_names: of the weights. Raises UsageError for a name that the weights do not know.
-    """
-    if not config.keep_classes:
-        return ()
-    if len(config.keep_classes) == 1 and config.keep_classes[0] in _EVERY:
-        return tuple(source_names)
-    for name in config.keep_classes:
-        if name not in source_names:
-            raise UsageError(
-                f"the weights know no class {name!r} that could be kept",
-                hint=did_you_mean(name, source_names),
-            )
-    return tuple(config.keep_classes)
 
 
 def place_dataset(
@@ -48,7 +27,7 @@ def place_dataset(
     """The dataset folder of a configuration, and how a file in `parent` names it.
 
     A prepared one stays where it is, unless it is only a part of what is trained on; anything else
-    is written to `parent/dataset`. keep: see `kept_classes`.
+    is written to `parent/dataset`. keep: see `keeping.kept_classes`.
     """
     folder, alone = parent / "dataset", not (config.also or config.replay or config.same)
     if alone and is_prepared(config.data) and not config.reading.chooses and _knows(config, keep):
@@ -73,8 +52,9 @@ def place_dataset(
 def describe_dataset(folder: Path, recorded: str, config: TrainConfig) -> dict[str, Any]:
     """What `dataset.json` says of a dataset folder.
 
-    recorded: how the run names it. Raises DataError when there is nothing to train on or to
-    validate on.
+    recorded: how the run names it. What it calls learned are the classes that training pictures
+    teach, not those that nobody looked for in any of them. Raises DataError when there is nothing
+    to train on or to validate on.
     """
     truths = {path.stem: path for path in annotation_files(folder)}
     documents = {split: read_json(path) for split, path in truths.items()}
@@ -90,18 +70,28 @@ def describe_dataset(folder: Path, recorded: str, config: TrainConfig) -> dict[s
         "source": str(config.data.resolve()),
         "sha256": sha256_files(truths.values(), folder),
         "names": [category["name"] for category in documents["train"]["categories"]],
+        "learned": _learned(documents["train"]),
         "images": {split: len(d["images"]) for split, d in documents.items()},
         "objects": {split: len(d["annotations"]) for split, d in documents.items()},
         "task": read_json(folder / PROVENANCE)["task"],
     }
 
 
+def _learned(document: Mapping[str, Any]) -> list[str]:
+    left = (set(image.get("not_exhaustive_category_ids") or ()) for image in document["images"])
+    never = set.intersection(*left) - {a["category_id"] for a in document["annotations"]}
+    return [c["name"] for c in document["categories"] if c["id"] not in never]
+
+
 def task_of(config: TrainConfig, dataset: dict[str, Any], source: Task) -> Task:
     """What the labels are made for, unless it was said; boxes can be learned from outlines too.
 
-    source: of the weights. Without training a detector stays one: nobody would teach it masks.
+    source: of the weights. Without training a detector stays one: nobody would teach it masks; and
+    so does one whose classes keep their layers.
     """
     written: Task = dataset["task"]
+    if config.branches and source == "detect" and config.task == "auto":
+        return "detect"
     if config.epochs == 0 and source == "detect":
         if config.task == "segment":
             raise UsageError(

@@ -215,7 +215,7 @@ class _Transfer(Feeding, Recording):
             # Kept classes count, so the rate is low. On BCCD with COCO kept and replayed (3 epochs,
             # 320 pixels) old ones lost .014 of mAP50-95, and .104 at the rate of three classes;
             # the new ones reached .432 and .509.
-            classes = int(self.data["nc"])
+            classes = self.learned or int(self.data["nc"])
             optimizer = make_optimizer(unwrap_model(model), name, classes=classes, **settings)
         else:
             optimizer = super().build_optimizer(model, name=name, **settings)

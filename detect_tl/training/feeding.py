@@ -30,7 +30,7 @@ class Feeding(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
     Ultralytics' square. size: side of the pictures of an epoch that has no kept features, against
     that in use. coverages: what labels leave open. teachers: models that it learns from, beside the
     labels. kept: number of classes that it is to go on knowing; BatchNorm then stays as it was
-    transferred.
+    transferred. learned: of the classes that rates go by; 0: all.
     """
 
     team: Team
@@ -42,6 +42,7 @@ class Feeding(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
     teachers: Sequence[Teacher] = ()
     lessons: Lessons | None = None
     kept: int = 0
+    learned: int = 0
 
     def extend_loss(self) -> None:
         """Let the loss leave out what labels leave open, and learn from teachers."""

@@ -203,7 +203,7 @@ class _Level:
     def __init__(
         self, number: int, strides: Sequence[float], rng: np.random.Generator, rule: Rule
     ) -> None:
-        self._number = number
+        self._stride = strides[number]
         self._strides = strides
         self._rng = rng
         self._rule = rule
@@ -219,7 +219,7 @@ class _Level:
     def look(self, answer: Tensor, picture: Picture) -> None:
         """answer: (C, H, W) to the picture."""
         _, height, width = answer.shape
-        cells = picture.boxes / self._strides[self._number]
+        cells = picture.boxes / self._stride
         y, x = np.nonzero(self._free(cells, height, width))
         if len(y):
             most = self._rule.background or len(y)
@@ -227,7 +227,7 @@ class _Level:
             self._background.add(answer[:, y[some], x[some]].T)
         self._cells += height * width
         for box, cell, label in zip(picture.boxes, cells, picture.labels.tolist(), strict=True):
-            if label in self._classes and _level_for(box, self._strides) == self._number:
+            if label in self._classes and _stride_for(box, self._strides) == self._stride:
                 self._classes[label].add(_middle(answer, cell))
                 self._objects[label] += 1
 
@@ -267,10 +267,11 @@ class _Level:
         self.written = frozenset(known)
 
 
-def _level_for(box: NDArray[np.float64], strides: Sequence[float]) -> int:
-    """The level that sees a box best. box: xyxy in pixels."""
+def _stride_for(box: NDArray[np.float64], strides: Sequence[float]) -> float:
+    """The stride of the levels that see a box best; of every branch there is one. box: xyxy in
+    pixels."""
     side = math.sqrt(max((box[2] - box[0]) * (box[3] - box[1]), 1.0))
-    return min(range(len(strides)), key=lambda k: abs(math.log(side / (_CELLS * strides[k]))))
+    return min(strides, key=lambda stride: abs(math.log(side / (_CELLS * stride))))
 
 
 def _middle(answer: Tensor, cell: NDArray[np.float64]) -> Tensor:

@@ -22,6 +22,7 @@ from detect_tl.transfer.strategies import (
     keeping,
     load_strategy,
     plan_stages,
+    sharing,
 )
 
 IMPRINT = Strategy(
@@ -116,8 +117,13 @@ def batch_for(images: int) -> int:
 
 def strategy_of(config: TrainConfig) -> Strategy:
     """The strategy of a run whose configuration names it."""
-    strategy = load_strategy(config.strategy)
-    return strategy if config.freeze is None else keeping(strategy, config.freeze)
+    return _told(load_strategy(config.strategy), config)
+
+
+def _told(strategy: Strategy, config: TrainConfig) -> Strategy:
+    """A strategy with what the configuration says of layers that stay."""
+    shared = sharing(strategy) if config.branches else strategy
+    return shared if config.freeze is None else keeping(shared, config.freeze)
 
 
 def choose_for(trainer: Any, source_names: Sequence[str]) -> tuple[Strategy, list[str]]:
@@ -155,9 +161,9 @@ def _strategy(
     if config.freeze is not None:
         asked = "full" if config.freeze in ("none", 0) else "freeze"
         chosen = load_strategy(asked if config.strategy == AUTO else config.strategy)
-        return keeping(chosen, config.freeze), ["what is frozen was asked for"]
+        return _told(chosen, config), ["what is frozen was asked for"]
     if config.strategy != AUTO:
-        return load_strategy(config.strategy), []
+        return _told(load_strategy(config.strategy), config), []
     known = len(match_classes(source_names, names, read_kin(config.kin)).rows)
     name, reasons = choose(Situation(images, len(names), known, gpu, config.epochs))
-    return load_strategy(name), reasons
+    return _told(load_strategy(name), config), reasons

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -20,6 +20,7 @@ from detect_tl.training.beginning import begin, check_device
 from detect_tl.training.config import TrainConfig
 from detect_tl.training.cost import peak_gpu_memory, peak_memory
 from detect_tl.training.folder import RunFolder
+from detect_tl.training.keeping import join_kept
 from detect_tl.training.loggers import listeners
 from detect_tl.training.oneshot import imprint_run
 from detect_tl.training.trainer import Conduct, make_trainer
@@ -113,7 +114,7 @@ def conclude(run: RunFolder) -> TrainResult:
     epochs = run.epochs()
     last = max(epochs)
     seconds = epochs[last]["time"]
-    return _finish(run, run.config().task, last, seconds)
+    return _finish(run, run.config(), last, seconds)
 
 
 def _carry_out(
@@ -146,19 +147,19 @@ def _carry_out(
         with listeners(run, first, progress.say) as trainer.listeners:
             trainer.train()
     seconds = trainer.epoch_time_start - trainer.train_time_start
-    return _finish(run, config.task, trainer.epoch + 1, seconds)
+    return _finish(run, config, trainer.epoch + 1, seconds)
 
 
-def _finish(
-    run: RunFolder, task: Task | Literal["auto"], epochs: int, seconds: float
-) -> TrainResult:
+def _finish(run: RunFolder, config: TrainConfig, epochs: int, seconds: float) -> TrainResult:
     """Write down that a run has finished, and what it took."""
-    assert task != "auto"
+    assert config.task != "auto"
+    if config.branches and run.best.exists():  # who only helps to train has none
+        join_kept(run, config)
     run.resume_state.unlink(missing_ok=True)
     took = {"seconds": seconds, "memory": peak_memory(), "gpu_memory": peak_gpu_memory()}
     write_json(run.cost, took)
     names = tuple(read_json(run.path / "dataset.json")["names"])
-    return TrainResult(run, task, names, run.dataset(), epochs, seconds)
+    return TrainResult(run, config.task, names, run.dataset(), epochs, seconds)
 
 
 @contextmanager

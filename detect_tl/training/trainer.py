@@ -11,16 +11,16 @@ import psutil
 import torch
 
 from detect_tl.augment.spec import Augmentation
-from detect_tl.core.files import find_images
+from detect_tl.core.files import find_images, read_json
 from detect_tl.core.progress import Progress
 from detect_tl.core.words import counted
 from detect_tl.models.checkpoint import load_checkpoint
 from detect_tl.training.augmentation import Augment, chosen_augmentation, ultralytics_settings
 from detect_tl.training.callbacks import ShowProgress, refuse_another_batch_size
 from detect_tl.training.config import TrainConfig
-from detect_tl.training.data import kept_classes
 from detect_tl.training.engine import TransferTrainer
 from detect_tl.training.folder import RunFolder
+from detect_tl.training.keeping import kept_classes
 from detect_tl.training.lesson import Teacher
 from detect_tl.training.loggers import GoesOn
 from detect_tl.training.plan import strategy_of
@@ -64,6 +64,8 @@ def make_trainer(run: RunFolder, config: TrainConfig, progress: Progress, conduc
     trainer.strategy = strategy_of(config)
     trainer.teachers = _teachers(config, list(trainer.data["names"].values()), progress)
     trainer.kept = sum(len(teacher.only or ()) for teacher in trainer.teachers)
+    if config.branches:
+        trainer.learned = len(read_json(run.path / "dataset.json")["learned"])
     trainer.say = progress.say
     trainer.validates_best = False  # whoever trains evaluates it, by pycocotools
     trainer.csv = run.metrics
@@ -80,7 +82,7 @@ def _teachers(config: TrainConfig, names: Sequence[str], progress: Progress) -> 
     Raises WeightsError for a teacher that cannot be used.
     """
     found = []
-    if config.keep_classes:
+    if config.keep_classes and not config.branches:
         before = load_checkpoint(Path(config.weights), trust=config.trust)
         kept = kept_classes(config, before.names)
         found.append(Teacher(before, number=0, only=kept, weight=config.teach))

@@ -6,8 +6,9 @@ entry points `detect_tl.strategies`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
 
 from detect_tl import plugins
@@ -132,6 +133,8 @@ LP_FT = Strategy(
 )
 # Layers 0 to 4 of YOLOv8, YOLO11 and YOLO26 lead up to the finest maps (stride 8). They see edges
 # and textures, which transfer best (Yosinski et al. 2014), and cost as much as all that follows.
+_FIRST = 5
+_BUT_FIRST = "all but the first layers"
 PARTIAL = Strategy(
     "partial",
     "first neck and head, then all but the first five layers, all of it on kept features",
@@ -140,8 +143,8 @@ PARTIAL = Strategy(
             name="neck and head", freeze="backbone", share=0.15, lr=2.0, last_lr=0.5, cached=True
         ),
         Stage(
-            name="all but the first layers",
-            freeze=5,
+            name=_BUT_FIRST,
+            freeze=_FIRST,
             share=0.85,
             lr=1.5,
             first_lr=0.3,
@@ -160,8 +163,8 @@ GRADUAL = Strategy(
             name="neck and head", freeze="backbone", share=0.12, lr=1.0, last_lr=0.5, cached=True
         ),
         Stage(
-            name="all but the first layers",
-            freeze=5,
+            name=_BUT_FIRST,
+            freeze=_FIRST,
             share=0.53,
             lr=0.75,
             first_lr=0.3,
@@ -203,6 +206,31 @@ def keeping(strategy: Strategy, freeze: FreezeSpec) -> Strategy:
             hint="Leave out --freeze, or choose --strategy freeze.",
         )
     return replace(strategy, stages=(replace(strategy.stages[0], freeze=freeze),))
+
+
+def sharing(strategy: Strategy) -> Strategy:
+    """The strategy where first layers must stay, for two models to share them: if a stage would
+    train all layers, it trains all but the first five.
+
+    Raises UsageError for one that does not begin with what the weights know.
+    """
+    if strategy.random:
+        raise UsageError(
+            f"the strategy {strategy.name!r} begins with random numbers, so it shares no layer with"
+            " the weights whose classes are kept",
+            hint="Leave out --strategy, or --keep-classes.",
+        )
+    return replace(strategy, stages=tuple(map(_but_first, strategy.stages)))
+
+
+def _but_first(stage: Stage) -> Stage:
+    freed = stage.freeze in (None, "none", 0)
+    return replace(stage, name=_BUT_FIRST, freeze=_FIRST) if freed else stage
+
+
+def shared_layers(frozen: Iterable[Collection[int]]) -> int:
+    """How many layers, from the first one on, no stage trains. frozen: the layers of every one."""
+    return min((next(n for n in count() if n not in layers) for layers in frozen), default=0)
 
 
 def plan_stages(

@@ -40,7 +40,8 @@ def parsed(line: str) -> TrainConfig:
             "also": (Path("more"), Path("most")),
         },
         {"from_format": "csv", "columns": {"image": "file"}, "follow_links": True},
-        {"keep_classes": ("cat", "dog"), "replay": Path("old"), "teacher": "yolo11m", "teach": 0.5},
+        {"keep_classes": ("cat", "dog"), "keep_by": "distil", "replay": Path("old")},
+        {"teacher": "yolo11m", "teach": 0.5},
         {"epochs": 3, "optimizer": "SGD", "trust": True, "seed": 4, "device": "cpu"},
     ],
 )

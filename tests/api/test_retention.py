@@ -36,6 +36,7 @@ def test_kept_classes_are_measured_before_and_after_and_replayed(
         strategy="head",
         epochs=1,
         keep_classes=("class 7",),
+        keep_by="distil",
         replay=old,
         yardstick=old,
     )
@@ -53,3 +54,21 @@ def test_kept_classes_are_measured_before_and_after_and_replayed(
     (old / "data.yaml").write_text(text)
     with pytest.raises(DataError, match="shows no class that is kept"):
         measure_retention(run, Silent())
+
+
+@pytest.mark.slow
+def test_a_branch_forgets_nothing(
+    shapes: Path,  # noqa: F811
+    small_checkpoint: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """Not even where new classes are found in every corner of the old pictures."""
+    old = shutil.copytree(shapes, tmp_path / "old")
+    text = (old / "data.yaml").read_text()
+    (old / "data.yaml").write_text(text.replace("disc", "class 7").replace("square", "class 3"))
+    settings = {"epochs": 1, "keep_classes": ("class 3", "class 7"), "yardstick": old}
+    run = train(config(shapes, small_checkpoint, tmp_path / "run", **settings)).run
+    found = measure_retention(run, Silent())
+    assert found is not None
+    assert set(found.classes) == {"class 3", "class 7"}
+    assert all(before == pytest.approx(after) for before, after in found.classes.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -35,6 +36,16 @@ def test_the_table_has_a_row_for_all_and_one_for_each_class() -> None:
         ("fig", "2", "5", "0.500", "0.250"),
         ("date", "0", "0", "-", "-"),
     ]
+
+
+def test_many_classes_without_objects_share_a_row() -> None:
+    absent = tuple(ClassScores(f"class {k}", 0, 0, None, None) for k in range(11))
+    box = replace(metrics(masks=False).box, per_class=(*absent, CLASSES[0]))
+    rows = replace(metrics(masks=False), box=box).table_rows()
+    assert [row[0] for row in rows] == ["all", "fig", "11 classes without objects"]
+    assert rows[-1][1:] == ("0", "0", "-", "-")
+    value = replace(metrics(masks=False), box=replace(box, per_class=(*absent[1:], CLASSES[0])))
+    assert len(value.table_rows()) == 12
 
 
 def test_masks_have_columns_of_their_own() -> None:

@@ -99,7 +99,7 @@ def test_two_processes_make_the_same_steps(
     """Where nothing depends on which picture lies in which process: no augmentation, and BatchNorm
     as it was transferred, since old classes are kept, which is also a lesson from a teacher."""
     settings |= {"freeze": "none", "augment": "none", "keep_classes": ("class 1",)}
-    settings |= {"optimizer": "SGD", "lr": 0.001, "measure_start": True}
+    settings |= {"keep_by": "distil", "optimizer": "SGD", "lr": 0.001, "measure_start": True}
     here = api.train(out=tmp_path / "here", **settings)
     there = train(workers=2, out=tmp_path / "there", **settings)
     for one, other in zip(rows(here.run), rows(there.run), strict=True):
@@ -215,15 +215,18 @@ def test_what_is_being_written_is_whole_when_the_keeper_ends(
     assert {path.name for path in tmp_path.iterdir()} == {*files, "dataset.json"}
 
 
-@pytest.mark.parametrize("what", ["replay", "yolo26n-seg"])
+@pytest.mark.parametrize("what", ["replay", "branch", "yolo26n-seg"])
 def test_one_process_is_a_local_run_also(
     two_cores: Cluster, settings: dict[str, Any], tmp_path: Path, what: str
 ) -> None:
-    """With old pictures beside the new ones and all old classes kept; and as a segmenter of the
-    kind that finds every object once."""
+    """With old pictures beside the new ones and all old classes kept; with layers of their own for
+    kept ones; and as a segmenter of the kind that finds every object once."""
     settings |= {"epochs": 1, "strategy": "head"}
     if what == "replay":
-        settings |= {"keep_classes": ("all",), "replay": known(Path(settings["data"]), tmp_path)}
+        settings |= {"replay": known(Path(settings["data"]), tmp_path)}
+        settings |= {"keep_classes": ("all",), "keep_by": "distil"}
+    elif what == "branch":
+        settings |= {"keep_classes": ("class 1",)}
     else:
         weights = write_checkpoint(tmp_path / "yolo26n.pt", "yolo26n")
         settings |= {"data": some_of_the_sample(tmp_path / "data"), "task": "segment"}

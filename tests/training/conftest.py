@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
+from detect_tl.core.model_spec import Task
 from detect_tl.models.yolo import build_model, model_config
 
 NAMES = ("disc", "square")
@@ -45,10 +46,10 @@ def _draw(root: Path, split: str, stem: str, rng: random.Random) -> None:
     (root / "labels" / split / f"{stem}.txt").write_text("".join(lines))
 
 
-def write_checkpoint(path: Path, name: str, *, half: bool = True) -> Path:
+def write_checkpoint(path: Path, name: str, *, half: bool = True, task: Task = "detect") -> Path:
     """Write a randomly filled model with COCO's number of classes, as a checkpoint file."""
     torch.manual_seed(0)
-    model = build_model(model_config(name, "detect"), "detect", 80)
+    model = build_model(model_config(name, task), task, 80)
     for buffer_name, value in model.named_buffers():
         if buffer_name.endswith("running_mean"):
             value.normal_(0, 0.1)

@@ -12,7 +12,7 @@ from detect_tl.models.yolo import build_model, model_config
 from detect_tl.training.imprint import (
     TO_USE,
     _around,
-    _level_for,
+    _stride_for,
     imprint,
     imprint_from,
 )
@@ -160,6 +160,6 @@ def test_the_middle_of_a_box(low: float, high: float, count: int, expected: slic
     assert _around(low, high, count) == expected
 
 
-@pytest.mark.parametrize(("side", "level"), [(20, 0), (48, 0), (96, 1), (190, 2), (600, 2)])
-def test_small_objects_are_seen_at_a_fine_level(side: float, level: int) -> None:
-    assert _level_for(np.asarray([10, 10, 10 + side, 10 + side]), (8, 16, 32)) == level
+@pytest.mark.parametrize(("side", "stride"), [(20, 8), (48, 8), (96, 16), (190, 32), (600, 32)])
+def test_small_objects_are_seen_at_a_fine_level(side: float, stride: int) -> None:
+    assert _stride_for(np.asarray([10, 10, 10 + side, 10 + side]), (8, 16, 32)) == stride

@@ -13,7 +13,7 @@ from torch import Tensor
 from detect_tl.core.errors import UsageError, WeightsError
 from detect_tl.models.checkpoint import Checkpoint
 from detect_tl.training.config import TrainConfig
-from detect_tl.training.data import kept_classes
+from detect_tl.training.keeping import kept_classes
 from detect_tl.training.lesson import Lessons, Teacher
 from detect_tl.training.objective import extend, parts_of
 from tests.training.test_coverage import SIDE, batch_of, model_of
