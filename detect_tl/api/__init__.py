@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from detect_tl.api.exporting import export
     from detect_tl.api.labelling import label
     from detect_tl.api.machine import doctor
+    from detect_tl.api.oneshot_plans import oneshot_plan
     from detect_tl.api.oneshots import oneshot, oneshot_study
     from detect_tl.api.prediction import detector, predict
     from detect_tl.api.ranking import weights_rank
@@ -65,6 +66,7 @@ _MODULES = {
     "exporting": ("export",),
     "labelling": ("label",),
     "machine": ("doctor",),
+    "oneshot_plans": ("oneshot_plan",),
     "oneshots": (
         "oneshot",
         "oneshot_study",
@@ -119,6 +121,7 @@ __all__ = [
     "label",
     "merge",
     "oneshot",
+    "oneshot_plan",
     "oneshot_study",
     "predict",
     "quickstart",

@@ -106,15 +106,11 @@ def oneshot_study(
     """
     from detect_tl.core.files import write_json
     from detect_tl.evaluation.plots import write_study
-    from detect_tl.evaluation.shots import FEWEST_SEEDS, Shots, Study
+    from detect_tl.evaluation.shots import Shots, Study
 
-    if not shots or min(shots) < 1 or against < 1 or seeds < FEWEST_SEEDS:
-        raise UsageError(
-            f"shots {list(shots)}, {seeds} seeds and {against} epochs measure nothing",
-            hint=f"Take 1 shot or more, {FEWEST_SEEDS} seeds or more, and 1 epoch or more.",
-        )
+    check_study(shots, seeds, against)
     show, folder = progress or Silent(), Path(out)
-    common = _common(folder, _asked(data, strategy, against, out, settings), show)
+    common = _common(folder, configured(data, strategy, against, out, settings), show)
     draws = range(common.seed, common.seed + seeds)
     rows = tuple(
         Shots(count, tuple(_trial(folder, common, count, seed, show) for seed in draws))
@@ -125,6 +121,17 @@ def oneshot_study(
     write_study(study, "mAP50-95", result.picture)
     write_json(result.figures, result.as_json())
     return result
+
+
+def check_study(shots: Sequence[int], seeds: int, against: int) -> None:
+    """Raise UsageError for a study that would measure nothing."""
+    from detect_tl.evaluation.shots import FEWEST_SEEDS
+
+    if not shots or min(shots) < 1 or against < 1 or seeds < FEWEST_SEEDS:
+        raise UsageError(
+            f"shots {list(shots)}, {seeds} seeds and {against} epochs measure nothing",
+            hint=f"Take 1 shot or more, {FEWEST_SEEDS} seeds or more, and 1 epoch or more.",
+        )
 
 
 def _parse(out: str | Path, settings: dict[str, Any]) -> dict[str, Any]:
@@ -140,9 +147,11 @@ def _parse(out: str | Path, settings: dict[str, Any]) -> dict[str, Any]:
     return {**settings, "out": out, "epochs": 0}
 
 
-def _asked(
+def configured(
     data: str | Path, strategy: str, epochs: int, out: str | Path, settings: dict[str, Any]
 ) -> TrainConfig:
+    """The configuration of a run that trains for `epochs`, of which 0 are none; raise UsageError
+    for settings that one without training does not have."""
     from detect_tl.training.config import TrainConfig
     from detect_tl.transfer.strategies import load_strategy
 

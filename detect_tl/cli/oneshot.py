@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     detect-tl oneshot my-pictures
     detect-tl oneshot my-pictures --weights yolov8n --imgsz 320 --out runs/now
     detect-tl oneshot datasets/mine --shots 1,5,10 --seeds 5 --against 20
+    detect-tl oneshot datasets/mine --shots 1,5,10 --plan
     """,
 )
 @click.argument("data", type=PATH)
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Run folder to write; with --shots, folder of all runs.",
 )
+@click.option("--plan", is_flag=True, help="Only say what would be done.")
 @pass_output
 def command(
     console: Output,
@@ -75,6 +77,7 @@ def command(
     seeds: int,
     against: int,
     strategy: str,
+    plan: bool,
     **settings: Any,
 ) -> None:
     """Detect from a handful of examples, without training.
@@ -88,11 +91,18 @@ def command(
     compared with training on the same pictures: means, 95 % intervals, a picture, a verdict. An
     interrupted measurement goes on when the command is repeated.
     """
+    study: dict[str, Any] = {"seeds": seeds, "against": against, "strategy": strategy}
+    if plan:
+        found = api.oneshot_plan(
+            data, shots=shots or (), progress=console.progress, **study, **settings
+        )
+        console.show(found, lambda each: each.summary())
+        return
     if shots is None:
         console.show(api.oneshot(data, progress=console.progress, **settings), describe)
         return
     folder = Path(settings["out"])
-    settings |= {"seeds": seeds, "against": against, "strategy": strategy}
+    settings |= study
     with resumable(folder / SETTINGS, "Repeat the command to go on; what has finished is kept."):
         result = api.oneshot_study(data, shots=shots, progress=console.progress, **settings)
     console.show(result, _describe)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -88,6 +89,34 @@ def test_both_sides_see_the_same_pictures(training: Training, settings: dict[str
     assert result.study.rows[0].seconds == (2.0, 30.0)
     assert read_json(folder / "oneshot.json") == json.loads(json.dumps(result.as_json()))
     assert result.picture.is_file()
+
+
+def test_a_plan_draws_what_the_study_draws(training: Training, settings: dict[str, Any]) -> None:
+    plan = api.oneshot_plan(**settings, seed=4)
+    assert not settings["out"].exists()
+    assert training.trained == []
+    rows = api.oneshot_study(**settings, seed=4).study.rows
+    assert plan.draws == {row.shots: tuple(t.images for t in row.trials) for row in rows}
+    assert set(plan.new) == {"disc", "square"}
+    assert list(plan.summary())[-1] == (
+        "4 runs without training, and 4 trainings of 3 epochs by freeze"
+    )
+    assert json.loads(json.dumps(plan.as_json()))["draws"].keys() == {"1", "2"}
+
+
+def test_a_plan_says_where_rows_come_from(settings: dict[str, Any], tmp_path: Path) -> None:
+    """The same that a run of it then says."""
+    data = shutil.copytree(settings["data"], tmp_path / "data")
+    text = (data / "data.yaml").read_text()
+    (data / "data.yaml").write_text(text.replace("disc", "class 7"))
+    alone = {k: settings[k] for k in ("weights", "imgsz", "device")}
+    plan = api.oneshot_plan(data, out=tmp_path / "run", **alone)
+    assert not (tmp_path / "run").exists()
+    run = RunFolder(api.oneshot(data, out=tmp_path / "run", **alone).run)
+    told = read_json(run.transfer)["classes"]
+    assert set(plan.known) == set(told["reused"]) == {"class 7"}
+    assert dict(plan.new) == told["imprinted"]
+    assert plan.draws == {}
 
 
 def test_an_interrupted_study_goes_on(training: Training, settings: dict[str, Any]) -> None:

@@ -43,6 +43,18 @@ def test_a_study_is_a_table_and_a_verdict(run: Run, studied: dict[str, Any]) -> 
     assert not {"epochs", "lr", "freeze"} & studied.keys()
 
 
+def test_a_plan_writes_nothing(
+    run: Run, shapes: Path, small_checkpoint: Path, tmp_path: Path
+) -> None:
+    asked = ("oneshot", shapes, "--weights", small_checkpoint, "--out", tmp_path / "few", "--plan")
+    alone, study = run(*asked), run(*asked, "--shots", "1,3")
+    assert (alone.exit_code, study.exit_code) == (0, 0)
+    assert "1 of each class: 3 draws, of " in study.stdout
+    assert study.stdout.startswith(alone.stdout)
+    refused(run(*asked, "--task", "segment"), 2, "masks")
+    assert not (tmp_path / "few").exists()
+
+
 def test_wrong_usage_is_refused(run: Run, pictures: Path, tmp_path: Path) -> None:
     out = ("--out", tmp_path / "few")
     for shots in ("0", "a", "1,,2", ""):
