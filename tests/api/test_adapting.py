@@ -166,6 +166,34 @@ def test_a_round_freezes_repeats_and_goes_on(
     assert min(changed) > 10  # the last layer of the backbone of YOLO11
 
 
+@pytest.mark.slow
+def test_a_segmenter_teaches_its_student_outlines(
+    repository: Path, starter: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample = tmp_path / "sample"
+    for path in find_images(pictures):
+        (sample / "images").mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, sample / "images")
+        labels = repository / "datasets" / "sample" / "images" / f"{path.stem}.json"
+        shutil.copy(labels, sample / "images")
+    own = {"weights": str(starter), "strategy": "head", "batch": 4, "split": (0.5, 0.5, 0.0)}
+    own |= {"epochs": 4, "imgsz": SIDE, "device": DEVICE}
+    model = api.train(sample, out=tmp_path / "model", **own)
+    data = model.run / "dataset"
+    monkeypatch.setattr("shutil.rmtree", lambda *_, **__: None)  # to look at what was learned from
+    named = {**NAMED, "data": data, "split": "val", "rounds": 1}
+    result = api.adapt(model.run, pictures, out=tmp_path / "run", **named)
+    assert [tried.name for tried in result.tried] == ["as it was", "statistics", "round 1"]
+    judged = api.evaluate(model.run, data, split="val", imgsz=SIDE, device=DEVICE, resamples=10)
+    assert judged.metrics.mask is not None
+    assert result.tried[0].score == pytest.approx(judged.metrics.mask.map50_95)
+    (labels,) = work_folder(tmp_path / "run").glob("*/labels/annotations/train.json")
+    learned = read_json(labels)["annotations"]
+    assert learned
+    assert all(item["segmentation"] for item in learned)
+    assert load_checkpoint(work_folder(tmp_path / "run") / "round-1.pt").task == "segment"
+
+
 def _is_work(path: Any) -> bool:
     return str(path).endswith(".unfinished")
 
