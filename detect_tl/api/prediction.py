@@ -47,16 +47,17 @@ def predict(
     `detect_tl.runtime.predict.predict` says how a run ends, and what is raised.
     """
     from detect_tl.core.files import refuse_existing
+    from detect_tl.core.screen import require_display
     from detect_tl.runtime.config import PredictConfig
     from detect_tl.runtime.predict import predict as run
-    from detect_tl.runtime.several import refuse_window
+    from detect_tl.runtime.sinks import INSTEAD_OF_WINDOW
 
     config = PredictConfig.parse(settings)
     # Before an export is made for nothing.
     if config.out is not None:
         refuse_existing(config.out)
     if config.show:
-        refuse_window(source)
+        require_display(INSTEAD_OF_WINDOW)
     show = progress or Silent()
     chosen = choose_model(
         model, config, zero_shot, open_weights=open_weights, trust=trust, progress=show

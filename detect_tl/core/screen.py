@@ -12,6 +12,9 @@ from detect_tl.core.errors import MachineError
 STOP_KEYS = frozenset({ord("q"), ord("Q"), 27})
 """q and Escape end whatever is shown."""
 
+_LARGEST = 1280, 720
+"""Pixels of a window when it opens."""
+
 
 def has_display() -> bool:
     """Under Linux, Qt ends the whole process when there is no display, so ask beforehand."""
@@ -26,6 +29,14 @@ def require_display(instead: str) -> None:
         raise MachineError("there is no display to show a window on", hint=instead)
 
 
+def fit_window(title: str, width: int, height: int) -> None:
+    """Let a window be as large as a picture, on any screen. width, height: of that, in pixels."""
+    import cv2
+
+    scale = min(_LARGEST[0] / width, _LARGEST[1] / height, 1.0)
+    cv2.resizeWindow(title, max(round(width * scale), 1), max(round(height * scale), 1))
+
+
 @contextmanager
 def opened_window(title: str, instead: str) -> Iterator[None]:
     """A window that can be resized, closed at the end.
@@ -36,8 +47,12 @@ def opened_window(title: str, instead: str) -> Iterator[None]:
     import cv2
 
     require_display(instead)
+    # the wheel's Qt comes without fonts, which nothing here asks it for, and complains of that
+    os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")
     try:
-        cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+        # Without a toolbar. With one a window that is filled at once sometimes never appeared.
+        flags = cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL
+        cv2.namedWindow(title, flags)
     except cv2.error as error:
         raise MachineError(
             "this OpenCV was built without windows",

@@ -94,7 +94,9 @@ class PredictConfig(DetectorConfig):
         f"what to write: {', '.join(plugins.names('detect_tl.sinks'))}; None: jsonl, and video or"
         " images",
     )
-    show: bool = _setting(False, "open a window; q, Esc or closing it ends the run")
+    show: bool = _setting(
+        False, "open a window, one for all sources; q, Esc or closing it ends the run"
+    )
     track: bool = _setting(
         False, "follow objects and number them: videos, cameras and streams; conf begins a track"
     )

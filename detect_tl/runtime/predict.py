@@ -13,6 +13,7 @@ from detect_tl.core.errors import DetectTLError
 from detect_tl.core.files import atomic_folder, refuse_existing
 from detect_tl.core.geometry import Size
 from detect_tl.core.progress import Progress, Silent
+from detect_tl.core.screen import require_display
 from detect_tl.runtime.config import PredictConfig
 from detect_tl.runtime.counts import Counts
 from detect_tl.runtime.detector import Detector
@@ -25,8 +26,8 @@ from detect_tl.runtime.pipeline import Finder, PipelineStats, run_pipeline
 from detect_tl.runtime.raw import RawFormat
 from detect_tl.runtime.regions import Region, lines_of, zones_of
 from detect_tl.runtime.result import PredictResult
-from detect_tl.runtime.several import Several, open_any, predict_each, refuse_window
-from detect_tl.runtime.sinks import Place, Sink, Write, chosen_sinks, window
+from detect_tl.runtime.several import Several, open_any, predict_each
+from detect_tl.runtime.sinks import INSTEAD_OF_WINDOW, Place, Sink, Write, chosen_sinks, window
 from detect_tl.runtime.sources import open_source
 from detect_tl.runtime.stopping import Stop, while_disk_lasts
 from detect_tl.runtime.tiles import TiledDetector
@@ -65,7 +66,7 @@ def predict(
         refuse_existing(config.out)
     regions = lines_of(config.lines or {}), zones_of(config.zones or {})
     if config.show:
-        refuse_window(source)
+        require_display(INSTEAD_OF_WINDOW)
     with ExitStack() as stack:
         guard = stack.enter_context(ExitStack())
         frames = _opened(source, config, progress)
@@ -76,7 +77,7 @@ def predict(
         runner = _Runner(config, ready, *regions, progress)
         guard.pop_all()
         if isinstance(frames, Several):
-            return predict_each(frames, runner.run, config.out, progress)
+            return predict_each(frames, runner.run, config.out, progress, show=config.show)
         return runner.run(frames, config.out)
 
 
@@ -121,8 +122,17 @@ class _Runner:
             self._finder = TiledDetector(ready.detector, config.tiles, config.tile_overlap)
         self._turns = Turns(ready.workers)
 
-    def run(self, source: Source, out: Path | None, stop: Stop | None = None) -> PredictResult:
-        """Run over a source, and close it. stop: the wish to end, of several runs at a time."""
+    def run(
+        self,
+        source: Source,
+        out: Path | None,
+        stop: Stop | None = None,
+        shown: Write | None = None,
+    ) -> PredictResult:
+        """Run over a source, and close it.
+
+        stop, shown: the wish to end, and where frames are shown, of several runs at a time.
+        """
         config, ready = self._config, self._ready
         with ExitStack() as guard:
             guard.callback(source.close)
@@ -140,7 +150,11 @@ class _Runner:
                 tracker=Tracker(ready.least, source.info.fps) if config.track else None,
                 counts=Counts(self._lines, self._zones, names, tracked=config.track),
             )
-            return job.run(out, chosen_sinks(config.save, source.info, out), show=config.show)
+            sinks = chosen_sinks(config.save, source.info, out)
+            if config.show and shown is None:
+                with window(f"detect-tl: {source.info.name}") as own:
+                    return job.run(out, sinks, own)
+            return job.run(out, sinks, shown)
 
 
 @dataclass(slots=True)
@@ -167,12 +181,14 @@ class _Job:
     def names(self) -> tuple[str, ...]:
         return self.ready.detector.spec.names
 
-    def run(self, out: Path | None, sinks: Sequence[Sink], *, show: bool) -> PredictResult:
+    def run(
+        self, out: Path | None, sinks: Sequence[Sink], shown: Write | None = None
+    ) -> PredictResult:
         info = self.source.info
         outlets = _Outlets()
         with ExitStack() as stack:
-            if show:
-                outlets.drawn.append(stack.enter_context(window(f"detect-tl: {info.name}")))
+            if shown is not None:
+                outlets.drawn.append(shown)
             folder = None
             if out is not None and (self.counts or any(sink.files for sink in sinks)):
                 folder = stack.enter_context(atomic_folder(out))

@@ -7,22 +7,23 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
-from detect_tl.core.errors import DataError, DetectTLError, UsageError
+from detect_tl.core.errors import DataError, DetectTLError
 from detect_tl.core.findings import Finding
 from detect_tl.core.images import Image
 from detect_tl.core.progress import Progress
-from detect_tl.core.screen import require_display
 from detect_tl.runtime.frames import Source, SourceInfo
 from detect_tl.runtime.pipeline import joined_stats
 from detect_tl.runtime.result import PredictResult
-from detect_tl.runtime.sinks import INSTEAD_OF_WINDOW
+from detect_tl.runtime.sinks import Write
 from detect_tl.runtime.sources import STDIN, is_address
 from detect_tl.runtime.stopping import Stop, asked_by_signals
 from detect_tl.runtime.stream import hide_password
+from detect_tl.runtime.wall import Wall
 
 T = TypeVar("T")
 
@@ -66,16 +67,6 @@ class Several:
 
 def is_list(source: str | Path) -> bool:
     return str(source).lower().endswith(LIST_SUFFIX) and not is_address(str(source))
-
-
-def refuse_window(source: str | Path) -> None:
-    """Raise UsageError when `source` is a list, and MachineError where there is no display."""
-    if is_list(source):
-        raise UsageError(
-            "one window cannot show several sources",
-            hint="Leave --show out; --out writes them all.",
-        )
-    require_display(INSTEAD_OF_WINDOW)
 
 
 def read_list(path: Path) -> list[str]:
@@ -136,12 +127,16 @@ def open_list(path: Path, opened: Callable[[str], Source], say: Callable[[str], 
 
 
 def run_each(
-    several: Several, run: Callable[[Source, Stop], T], say: Callable[[str], None]
+    several: Several,
+    run: Callable[[Source, Stop], T],
+    say: Callable[[str], None],
+    meanwhile: Callable[[Stop, Callable[[], bool]], None] | None = None,
 ) -> list[T]:
     """Run something for every source at the same time, and return what it gave, in their order.
 
     run: called in a thread for each source; ends when the stop that it is handed is wanted, as it
-    is after Ctrl-C and SIGTERM.
+    is after Ctrl-C and SIGTERM. meanwhile: called in this thread with that stop, and what tells
+    whether all have ended.
     A source that fails does not stop the others: it is said and becomes a finding, and so does one
     that was stopped before its end. When no run gives anything, what the first raised is raised.
     """
@@ -163,7 +158,14 @@ def run_each(
 
     sources = several.sources
     with ThreadPoolExecutor(len(sources), "detect-tl run") as pool, asked_by_signals(stop):
-        answers = [task.result() for task in [pool.submit(attempt, each) for each in sources]]
+        tasks = [pool.submit(attempt, each) for each in sources]
+        if meanwhile is not None:
+            try:
+                meanwhile(stop, lambda: all(task.done() for task in tasks))
+            except BaseException:
+                stop.ask()
+                raise
+        answers = [task.result() for task in tasks]
     good = [a for a in answers if not isinstance(a, DetectTLError | KeyboardInterrupt)]
     if not good and isinstance(answers[0], BaseException):
         raise answers[0]
@@ -172,25 +174,32 @@ def run_each(
 
 def predict_each(
     several: Several,
-    run: Callable[[Source, Path | None, Stop], PredictResult],
+    run: Callable[[Source, Path | None, Stop, Write | None], PredictResult],
     out: Path | None,
     progress: Progress,
+    *,
+    show: bool = False,
 ) -> PredictResult:
     """Predict on every source, see `run_each`, and add up what that gave.
 
-    out: each source has a folder of its own in it, which appears when that source has ended.
+    out: each source has a folder of its own in it, which appears when that source has ended. show:
+    all in one window, in this thread, which must be the main one.
     """
     titles = several.titles()
+    wall = Wall(list(titles.values())) if show else None
+    parts_of_wall = {} if wall is None else {s: wall.part(k) for k, s in enumerate(titles)}
     with progress.step(f"Detecting on {several.info.name}", len(titles)) as bar:
 
         def one(source: Source, stop: Stop) -> PredictResult:
             try:
-                return run(source, None if out is None else out / titles[source], stop)
+                own = None if out is None else out / titles[source]
+                return run(source, own, stop, parts_of_wall.get(source))
             finally:
                 bar.advance()
 
         try:
-            parts = run_each(several, one, progress.say)
+            watch = None if wall is None else partial(wall.watch, f"detect-tl: {several.info.name}")
+            parts = run_each(several, one, progress.say, watch)
         except BaseException:
             if out is not None:
                 with suppress(OSError):  # raised where some folder is in it, or it was never made

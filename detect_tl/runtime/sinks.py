@@ -23,7 +23,7 @@ from detect_tl.core.errors import UsageError
 from detect_tl.core.files import atomic_path, disk_errors
 from detect_tl.core.findings import Finding
 from detect_tl.core.images import write_image
-from detect_tl.core.screen import STOP_KEYS, opened_window
+from detect_tl.core.screen import STOP_KEYS, fit_window, opened_window
 from detect_tl.runtime.frames import Frame, SourceInfo
 
 Write = Callable[[Frame, Detections], bool]
@@ -179,8 +179,14 @@ def window(title: str) -> Iterator[Write]:
     """
     import cv2
 
+    fitted = False
+
     def write(frame: Frame, found: Detections) -> bool:
         del found
+        nonlocal fitted
+        if not fitted:
+            fit_window(title, *frame.size)
+            fitted = True
         cv2.imshow(title, frame.image)
         if cv2.waitKey(1) & 0xFF in STOP_KEYS:
             return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from detect_tl.core.detections import Detections
-from detect_tl.core.errors import DataError, MachineError, UsageError
+from detect_tl.core.errors import DataError, MachineError
 from detect_tl.core.progress import Silent
 from detect_tl.runtime.config import PredictConfig
 from detect_tl.runtime.frames import Frame, SourceInfo
@@ -217,12 +217,39 @@ def test_when_none_can_be_read(detect_model: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_one_window_is_not_enough(
-    detect_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DISPLAY", ":99")
-    with pytest.raises(UsageError, match="one window"):
-        predict(detect_model, listed(tmp_path / "s.txt", "a.mp4"), PredictConfig(show=True))
+class TestMeanwhile:
+    def test_it_can_ask_all_to_stop(self) -> None:
+        several = Several(
+            "list", [Named(n, None, live=True, pause=0.002) for n in ("yard", "gate")], []
+        )
+        begun = {name: threading.Event() for name in ("yard", "gate")}
+
+        def run(source: Named, stop: Stop) -> str:
+            def use(frame: Frame, found: Detections) -> bool:
+                begun[source.info.name].set()
+                return True
+
+            run_pipeline(source, detector_of(Reader()), use, stop=stop)
+            return source.info.name
+
+        def meanwhile(stop: Stop, ended: Callable[[], bool]) -> None:
+            assert all(event.wait(30) for event in begun.values())
+            assert not ended()
+            stop.ask()
+
+        assert run_each(several, run, lambda _: None, meanwhile) == ["yard", "gate"]
+
+    def test_where_it_fails_nothing_goes_on(self) -> None:
+        several = Several("list", [Named("yard", None, live=True, pause=0.002)], [])
+
+        def run(source: Named, stop: Stop) -> None:
+            run_pipeline(source, detector_of(Reader()), Used(), stop=stop)
+
+        def meanwhile(stop: Stop, ended: Callable[[], bool]) -> None:
+            raise MachineError("no window")
+
+        with pytest.raises(MachineError, match="no window"):
+            run_each(several, run, lambda _: None, meanwhile)
 
 
 def test_sources_are_opened_at_the_same_time(tmp_path: Path) -> None:

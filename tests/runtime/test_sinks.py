@@ -177,6 +177,7 @@ class TestWindow:
         state: dict[str, object] = {"shown": 0, "key": 255, "visible": 1.0, "open": False}
         monkeypatch.setenv("DISPLAY", ":99")
         monkeypatch.setattr(cv2, "namedWindow", lambda *_: state.update(open=True))
+        monkeypatch.setattr(cv2, "resizeWindow", lambda *size: state.update(size=size[1:]))
         monkeypatch.setattr(cv2, "imshow", lambda *_: state.update(shown=state["shown"] + 1))
         monkeypatch.setattr(cv2, "waitKey", lambda _: state["key"])
         monkeypatch.setattr(cv2, "getWindowProperty", lambda *_: state["visible"])
@@ -195,6 +196,16 @@ class TestWindow:
             assert not write(frame, NOTHING)
         assert screen["shown"] == 2
         assert not screen["open"]
+
+    @pytest.mark.parametrize(
+        ("size", "expected"), [((64, 48), (64, 48)), ((1920, 1080), (1280, 720))]
+    )
+    def test_as_large_as_its_pictures(
+        self, screen: dict[str, object], size: tuple[int, int], expected: tuple[int, int]
+    ) -> None:
+        with window("t") as write:
+            write(Frame(picture(*size), 0, 0.0, "x"), NOTHING)
+        assert screen["size"] == expected
 
     def test_no_display(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys, "platform", "linux")
