@@ -54,7 +54,9 @@ def weights_rank(
 
     It is a hint: over four data sets with six candidates each, Spearman's correlation of the score
     with the mAP50-95 after three epochs was .69 on average, .45 without the control, from 0 to 1 by
-    data set; that of the probe of edges at the backbone .87 and .78 (`tools/bench_rank.py`).
+    data set. The probe of edges at the backbone had .87 and .78 there; but on four other sets, of
+    ten epochs, it could not tell the candidates of two from each other, while the score had .76 and
+    .60 (`tools/bench_rank.py`).
 
     weights: names, run folders or .pt files, and "random" for a control; all that are on this
     machine, and the control, when empty. depths: as for `--freeze`.
