@@ -19,6 +19,7 @@ from detect_tl.transfer.strategies import (
     Situation,
     Strategy,
     choose,
+    few_and_long,
     keeping,
     load_strategy,
     plan_stages,
@@ -90,7 +91,7 @@ def plan_training(
     strategy, reasons = _strategy(config, images, names, source_names, gpu=gpu)
     growing = not gpu and config.device != "mps"
     stages = plan_stages(strategy, config.epochs, architecture, growing=growing)
-    batch = config.batch or batch_for(images)
+    batch = config.batch or batch_for(images, config.epochs)
     if config.batch is None and batch < _BATCHES[0]:
         steps = -(-images // batch)
         reasons.append(f"batches of {batch}, so that {images} images make {steps} steps an epoch")
@@ -104,14 +105,17 @@ def _without_training(config: TrainConfig, images: int) -> TrainingPlan:
             "there are no epochs in which anything could train",
             hint="Leave out --strategy, --freeze and --teacher, or ask for --epochs.",
         )
-    return TrainingPlan(IMPRINT, config.batch or batch_for(images), (IMPRINT.description,), ())
+    return TrainingPlan(IMPRINT, config.batch or batch_for(images, 0), (IMPRINT.description,), ())
 
 
-def batch_for(images: int) -> int:
+def batch_for(images: int, epochs: int) -> int:
     """The largest usual batch that leaves enough steps in an epoch of so many images.
 
-    On BCCD (205 images) three epochs at 8 or at 4 images a step reach what five reach at 16.
+    On BCCD (205 images) three epochs at 8 or at 4 images a step reach what five reach at 16. In a
+    long run of few images it is 16, see `few_and_long`.
     """
+    if few_and_long(images, epochs):
+        return _BATCHES[0]
     return next((n for n in _BATCHES if images >= n * _STEPS), _BATCHES[-1])
 
 

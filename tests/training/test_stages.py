@@ -186,4 +186,11 @@ class Said(Silent):
 
 @pytest.mark.parametrize(("images", "batch"), [(1, 4), (150, 4), (205, 8), (384, 16), (5000, 16)])
 def test_small_data_sets_get_small_batches(images: int, batch: int) -> None:
-    assert batch_for(images) == batch
+    assert batch_for(images, 10) == batch
+
+
+@pytest.mark.parametrize(("images", "epochs", "batch"), [(20, 100, 16), (20, 20, 4), (100, 100, 4)])
+def test_few_images_that_are_seen_often_get_larger_ones(
+    images: int, epochs: int, batch: int
+) -> None:
+    assert batch_for(images, epochs) == batch

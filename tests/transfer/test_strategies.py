@@ -103,6 +103,8 @@ def test_what_is_frozen_can_be_said_where_there_is_one_stage() -> None:
         (Situation(200, 3, 1, gpu=False, epochs=8), "partial", "no GPU"),
         (Situation(200, 3, 1, gpu=False, epochs=50), "gradual", "1 of 3 classes"),
         (Situation(200, 3, 0, gpu=False, epochs=3), "freeze", "3 epochs"),
+        (Situation(20, 3, 1, gpu=False, epochs=100), "full", "20 images"),
+        (Situation(20, 3, 1, gpu=False, epochs=20), "gradual", "no GPU"),
         (Situation(20, 2, 2, gpu=False, epochs=50), "freeze", "2 classes by name"),
     ],
 )
