@@ -41,7 +41,6 @@ def joined(first: Checkpoint, second: Checkpoint, *, shared: int, learned: Colle
         branched_config(first.yaml, shared), "detect", class_count=len(second.names)
     )
     layers, ours, theirs = (list(m.model) for m in (model, first.model, second.model))
-    own = len(ours) - 1 - shared  # layers of a branch
     sources = [*ours[:-1], *theirs[shared:-1]]
     for layer, source in zip(layers[:-1], sources, strict=True):
         layer.load_state_dict(source.state_dict())
@@ -50,7 +49,6 @@ def joined(first: Checkpoint, second: Checkpoint, *, shared: int, learned: Colle
     new = [row if name in learned else None for row, name in enumerate(second.names)]
     _fill_head(layers[-1], ours[-1], theirs[-1], kept, new)
     model.names = dict(enumerate(second.names))
-    assert len(layers) == shared + 2 * own + 1
     return model.eval()
 
 
@@ -131,13 +129,15 @@ def _refuse_what_cannot(first: Checkpoint, second: Checkpoint, shared: int) -> N
                 path=checkpoint.path,
                 hint="Keep old classes with --keep-by distil.",
             )
-    layers = [list(checkpoint.model.model) for checkpoint in (first, second)]
-    same = [
-        one.state_dict().keys() == other.state_dict().keys()
-        and all(map(torch.equal, one.state_dict().values(), other.state_dict().values()))
-        for one, other in zip(*layers, strict=False)
-    ]
-    if not (1 <= shared < len(same) and all(same[:shared])):
+    ours, theirs = (list(checkpoint.model.model)[:-1] for checkpoint in (first, second))
+    common = zip(ours[:shared], theirs[:shared], strict=False)
+    if not 1 <= shared <= min(len(ours), len(theirs)) or not all(_equal(*pair) for pair in common):
         raise WeightsError(
             f"does not share its first {shared} layers with {first.path}", path=second.path
         )
+
+
+def _equal(one: nn.Module, other: nn.Module) -> bool:
+    """Whether two layers hold the same numbers, to the bit."""
+    a, b = one.state_dict(), other.state_dict()
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)

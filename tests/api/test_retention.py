@@ -17,18 +17,24 @@ from tests.training.conftest import shapes, small_checkpoint  # noqa: F401  # fi
 from tests.training.test_run import config
 
 
+def old_pictures(shapes: Path, folder: Path, *, disc: str, square: str) -> Path:  # noqa: F811
+    """Labelled pictures of other classes; they are other images than those of the new data."""
+    old = shutil.copytree(shapes, folder)
+    text = (old / "data.yaml").read_text()
+    (old / "data.yaml").write_text(text.replace("disc", disc).replace("square", square))
+    for picture in old.rglob("*.png"):
+        with picture.open("ab") as stream:
+            stream.write(b"old")
+    return old
+
+
 @pytest.mark.slow
 def test_kept_classes_are_measured_before_and_after_and_replayed(
     shapes: Path,  # noqa: F811
     small_checkpoint: Path,  # noqa: F811
     tmp_path: Path,
 ) -> None:
-    old = shutil.copytree(shapes, tmp_path / "old")
-    text = (old / "data.yaml").read_text()
-    (old / "data.yaml").write_text(text.replace("disc", "class 7").replace("square", "stranger"))
-    for picture in old.rglob("*.png"):
-        with picture.open("ab") as stream:  # another image than that of the new data
-            stream.write(b"old")
+    old = old_pictures(shapes, tmp_path / "old", disc="class 7", square="stranger")
     settings = config(
         shapes,
         small_checkpoint,
@@ -51,7 +57,7 @@ def test_kept_classes_are_measured_before_and_after_and_replayed(
         scores = evaluate(model, old, split="all", imgsz=64, engine="pycocotools").metrics.box
         ours = {each.name: each.ap for each in scores.per_class}["class 7"]
         assert value == pytest.approx(ours, abs=1e-6)
-    (old / "data.yaml").write_text(text)
+    shutil.copy(shapes / "data.yaml", old)
     with pytest.raises(DataError, match="shows no class that is kept"):
         measure_retention(run, Silent())
 
@@ -63,9 +69,7 @@ def test_a_branch_forgets_nothing(
     tmp_path: Path,
 ) -> None:
     """Not even where new classes are found in every corner of the old pictures."""
-    old = shutil.copytree(shapes, tmp_path / "old")
-    text = (old / "data.yaml").read_text()
-    (old / "data.yaml").write_text(text.replace("disc", "class 7").replace("square", "class 3"))
+    old = old_pictures(shapes, tmp_path / "old", disc="class 7", square="class 3")
     settings = {"epochs": 1, "keep_classes": ("class 3", "class 7"), "yardstick": old}
     run = train(config(shapes, small_checkpoint, tmp_path / "run", **settings)).run
     found = measure_retention(run, Silent())
