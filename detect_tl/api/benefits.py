@@ -225,7 +225,13 @@ def _pair(folder: Path, common: TrainConfig, seed: int) -> tuple[TrainConfig, Tr
     """The two runs of a seed. From scratch there is nothing to keep, or to be pulled back to."""
     runs = folder / "runs"
     transfer = {"seed": seed, "out": runs / f"transfer-{seed}"}
-    scratch = {"seed": seed, "out": runs / f"scratch-{seed}", "freeze": None, "l2_sp": 0.0}
+    scratch = {
+        "seed": seed,
+        "out": runs / f"scratch-{seed}",
+        "freeze": None,
+        "l2_sp": 0.0,
+        "soup": None,
+    }
     return (
         common.model_copy(update=transfer),
         common.model_copy(update={**scratch, "strategy": "scratch"}),

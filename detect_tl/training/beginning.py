@@ -49,6 +49,7 @@ def begin(
                 "task": task,
                 "strategy": planned.strategy.name,
                 "batch": planned.batch,
+                "soup": planned.rounds if planned.rounds > 1 else None,
                 "data": config.data.resolve(),
                 "also": tuple(path.resolve() for path in config.also),
                 "replay": config.replay and config.replay.resolve(),

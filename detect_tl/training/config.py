@@ -141,6 +141,12 @@ class TrainConfig(BaseModel):
         description="pull transferred weights towards where they began, in place of weight decay;"
         " 0.1 is usual",
     )
+    soup: int | None = Field(
+        None,
+        ge=1,
+        description="train so often from the same start, each time in an equal share of the"
+        " epochs, and average the weights; None: once, or as auto decides",
+    )
     measure_start: bool = Field(
         False, description="validate before the first step too, as epoch 0 of metrics.csv"
     )

@@ -32,6 +32,7 @@ from detect_tl.training.precision import cpu_has_bfloat16, try_bfloat16, use_all
 from detect_tl.training.rates import make_optimizer
 from detect_tl.training.recording import Recording
 from detect_tl.training.saving import checkpoint, restore, write_bytes
+from detect_tl.training.soup import Soup
 from detect_tl.training.staging import Settings, Staging
 from detect_tl.training.team import Team
 from detect_tl.transfer.freeze import frozen_layers
@@ -77,6 +78,7 @@ class _Transfer(Feeding, Recording):
         self.say: Callable[[str], None] = LOGGER.info
         self.strategy: Strategy | None = None
         self.stages = ()
+        self.rounds = self.own.soup or 1
         self.anchor: Anchor | None = None
         self.add_callback("on_train_start", _Transfer._begin)
         self.add_callback("on_train_epoch_start", _Transfer._begin_epoch)
@@ -117,8 +119,10 @@ class _Transfer(Feeding, Recording):
     def plan_stages(self, architecture: dict[str, Any], source_names: tuple[str, ...] = ()) -> None:
         """Decide what is frozen when, for a model of this architecture."""
         if self.strategy is None and self.own.strategy == AUTO:
-            self.strategy, reasons = choose_for(self, source_names)
-            self.say(f"strategy {self.strategy.name}: {'; '.join(reasons)}")
+            choice = choose_for(self, source_names)
+            self.strategy = load_strategy(choice.strategy)
+            self.rounds = self.own.soup or choice.rounds
+            self.say(f"strategy {choice.strategy}: {choice.why}")
         elif self.strategy is None and self.own.strategy is not None:
             self.strategy = load_strategy(self.own.strategy)
         if self.strategy is None:
@@ -127,7 +131,9 @@ class _Transfer(Feeding, Recording):
         # cuDNN plans every layer anew for another size, which takes longer than small ones save;
         # Apple's GPUs were never tried
         growing = self.device.type == "cpu"
-        self.stages = plan_stages(self.strategy, self.epochs, architecture, growing=growing)
+        self.stages = plan_stages(
+            self.strategy, self.epochs, architecture, growing=growing, rounds=self.rounds
+        )
         self.args.freeze = list(self.stages[0].layers)
         self.args.warmup_epochs = 0  # rates are set by the stages, see `rates.py`
 
@@ -173,10 +179,13 @@ class _Transfer(Feeding, Recording):
         )
 
     def _begin(self) -> None:
+        several = any(planned.round for planned in self.stages)
         if self.resume_state is not None:
             self.train_time_start -= self.resume_state["seconds"]
+            self.soup = Soup(self, **self.resume_state["soup"]) if several else None
         else:
             self._imprint()
+            self.soup = Soup(self) if several else None
             if self.own.measure_start:
                 self.start_metrics = self.measure()
             if self.team.leads:
@@ -198,6 +207,8 @@ class _Transfer(Feeding, Recording):
         write_json(self.save_dir / "transfer.json", self.plan.as_json())
 
     def _begin_epoch(self) -> None:
+        if self.soup is not None:
+            self.soup.begin_epoch(self.epoch)
         # processors of another kind may round a step in another way
         for model in (unwrap_model(self.model), self.ema.ema):
             self.team.same(model.state_dict())
@@ -246,9 +257,11 @@ class _Transfer(Feeding, Recording):
         return found
 
     def _validate(self) -> Any:
-        average = self.ema.ema
         kept = self.staging.validated
-        with self.forward.lent_to(average, kept, lambda: self.validator.batch_i):
+        with (
+            self.served(),
+            self.forward.lent_to(self.ema.ema, kept, lambda: self.validator.batch_i),
+        ):
             return super().validate()
 
 

@@ -44,6 +44,20 @@ def parts_of(criterion: Any) -> Iterator[Any]:
     yield from [part for part in parts if part is not None] or [criterion]
 
 
+def weigh_heads(model: Any, epoch: int, epochs: int) -> None:
+    """Let the loss weigh the two heads of YOLO26 as in an epoch, from 0, of a run of so many.
+
+    Ultralytics counts the epochs of a whole run, from its first one. Other models have one head.
+    """
+    if getattr(model.model[-1], "one2one_cv2", None) is None:
+        return
+    if getattr(model, "criterion", None) is None:
+        model.criterion = model.init_criterion()
+    whole = int(model.criterion.one2one.hyp.epochs)
+    model.criterion.updates = epoch * max(whole - 1, 1) / max(epochs - 1, 1) - 1
+    model.criterion.update()
+
+
 class _Extended:
     """The loss of one part. Called as Ultralytics calls it, with answers and a batch."""
 

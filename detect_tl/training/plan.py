@@ -11,15 +11,13 @@ from detect_tl.core.errors import UsageError
 from detect_tl.core.files import find_images
 from detect_tl.core.words import counted
 from detect_tl.training.config import TrainConfig
+from detect_tl.transfer.choosing import Choice, Situation, choose, few_and_long
 from detect_tl.transfer.classes import match_classes
 from detect_tl.transfer.kin import read_kin
 from detect_tl.transfer.strategies import (
     AUTO,
     PlannedStage,
-    Situation,
     Strategy,
-    choose,
-    few_and_long,
     keeping,
     load_strategy,
     plan_stages,
@@ -36,12 +34,16 @@ _STEPS = 24
 
 @dataclass(frozen=True, slots=True)
 class TrainingPlan:
-    """A strategy, why it was chosen, and its stages with their epochs. batch: images per step."""
+    """A strategy, why it was chosen, and its stages with their epochs.
+
+    batch: images per step. rounds: trainings from the same start whose weights are averaged.
+    """
 
     strategy: Strategy
     batch: int
     reasons: tuple[str, ...]
     stages: tuple[PlannedStage, ...]
+    rounds: int = 1
 
     def summary(self) -> list[str]:
         """A line for the choice and one for each stage."""
@@ -54,6 +56,7 @@ class TrainingPlan:
             "description": self.strategy.description,
             "batch": self.batch,
             "reasons": list(self.reasons),
+            "rounds": self.rounds,
             "stages": [planned.as_json() for planned in self.stages],
         }
 
@@ -88,22 +91,26 @@ def plan_training(
     """
     if config.epochs == 0:
         return _without_training(config, images)
-    strategy, reasons = _strategy(config, images, names, source_names, gpu=gpu)
+    strategy, choice = _strategy(config, images, names, source_names, gpu=gpu)
+    reasons = [choice.why] if choice.why else []
+    rounds = config.soup or choice.rounds
     growing = not gpu and config.device != "mps"
-    stages = plan_stages(strategy, config.epochs, architecture, growing=growing)
+    stages = plan_stages(strategy, config.epochs, architecture, growing=growing, rounds=rounds)
+    if rounds > 1:
+        reasons.append(f"{rounds} rounds from the same start, of which the weights are averaged")
     batch = config.batch or batch_for(images, config.epochs)
     if config.batch is None and batch < _BATCHES[0]:
         steps = -(-images // batch)
         reasons.append(f"batches of {batch}, so that {images} images make {steps} steps an epoch")
-    return TrainingPlan(strategy, batch, tuple(reasons), stages)
+    return TrainingPlan(strategy, batch, tuple(reasons), stages, rounds)
 
 
 def _without_training(config: TrainConfig, images: int) -> TrainingPlan:
-    asked = config.strategy not in (AUTO, IMPRINT.name)
+    asked = config.strategy not in (AUTO, IMPRINT.name) or config.soup not in (None, 1)
     if asked or config.freeze is not None or config.teacher is not None:
         raise UsageError(
             "there are no epochs in which anything could train",
-            hint="Leave out --strategy, --freeze and --teacher, or ask for --epochs.",
+            hint="Leave out --strategy, --freeze, --soup and --teacher, or ask for --epochs.",
         )
     return TrainingPlan(IMPRINT, config.batch or batch_for(images, 0), (IMPRINT.description,), ())
 
@@ -130,8 +137,8 @@ def _told(strategy: Strategy, config: TrainConfig) -> Strategy:
     return shared if config.freeze is None else keeping(shared, config.freeze)
 
 
-def choose_for(trainer: Any, source_names: Sequence[str]) -> tuple[Strategy, list[str]]:
-    """What `auto` is for a trainer of plain Ultralytics, and why.
+def choose_for(trainer: Any, source_names: Sequence[str]) -> Choice:
+    """What `auto` is for a trainer of plain Ultralytics.
 
     source_names: classes of the weights.
     """
@@ -139,8 +146,7 @@ def choose_for(trainer: Any, source_names: Sequence[str]) -> tuple[Strategy, lis
     known = len(match_classes(source_names, names, read_kin(trainer.own.kin)).rows)
     images = _count_images(trainer.data["train"], Path(trainer.data["path"]))
     gpu = trainer.device.type == "cuda"
-    name, reasons = choose(Situation(images, len(names), known, gpu, trainer.epochs))
-    return load_strategy(name), reasons
+    return choose(Situation(images, len(names), known, gpu, trainer.epochs))
 
 
 def _count_images(train: str | list[str], root: Path) -> int:
@@ -161,13 +167,13 @@ def _strategy(
     source_names: Sequence[str],
     *,
     gpu: bool,
-) -> tuple[Strategy, list[str]]:
+) -> tuple[Strategy, Choice]:
     if config.freeze is not None:
         asked = "full" if config.freeze in ("none", 0) else "freeze"
         chosen = load_strategy(asked if config.strategy == AUTO else config.strategy)
-        return _told(chosen, config), ["what is frozen was asked for"]
+        return _told(chosen, config), Choice(chosen.name, "what is frozen was asked for")
     if config.strategy != AUTO:
-        return _told(load_strategy(config.strategy), config), []
+        return _told(load_strategy(config.strategy), config), Choice(config.strategy, "")
     known = len(match_classes(source_names, names, read_kin(config.kin)).rows)
-    name, reasons = choose(Situation(images, len(names), known, gpu, config.epochs))
-    return _told(load_strategy(name), config), reasons
+    choice = choose(Situation(images, len(names), known, gpu, config.epochs))
+    return _told(load_strategy(choice.strategy), config), choice

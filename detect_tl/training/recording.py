@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from types import MappingProxyType
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from detect_tl.models.yolo import BaseTrainer
 from detect_tl.training.loggers import GoesOn, Listener
 from detect_tl.training.saving import checkpoint, state, write_bytes, write_row
+from detect_tl.training.soup import Soup
 from detect_tl.training.team import Team
 from detect_tl.transfer.strategies import PlannedStage
 
@@ -25,7 +27,7 @@ class Recording(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
     start_metrics: what was measured before the first step. validates_best: whether the best
     checkpoint is validated once more at the end, as Ultralytics does. listeners: are told the
     numbers of every epoch. goes_on: is asked after every epoch, when all of it has been written,
-    whether there is to be another.
+    whether there is to be another. soup: of the rounds of the run, where there are several.
     """
 
     team: Team
@@ -34,6 +36,7 @@ class Recording(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
     validates_best: bool = True
     listeners: Sequence[Listener] = ()
     goes_on: GoesOn | None = None
+    soup: Soup | None = None
     _told: Mapping[str, float] = MappingProxyType({})
 
     def measure(self) -> dict[str, float]:
@@ -91,12 +94,17 @@ class Recording(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed
         """
         if not self.team.leads:
             return True
-        written = checkpoint(self)
+        with self.served():
+            written = checkpoint(self)
         write_bytes(self.last, written)
         if self.best_fitness == self.fitness:
             write_bytes(self.best, written)
         self.save_state(self.epoch)
         return True
+
+    def served(self) -> AbstractContextManager[None]:
+        """While the average that is validated and written is that of all rounds."""
+        return nullcontext() if self.soup is None else self.soup.served()
 
     def save_state(self, epoch: int) -> None:
         write_bytes(self.wdir / RESUME_FILE, state(self, epoch))

@@ -16,6 +16,7 @@ import torch
 from detect_tl import __version__
 from detect_tl.core.files import atomic_path
 from detect_tl.models.yolo import ULTRALYTICS_VERSION, unwrap_model
+from detect_tl.training.objective import weigh_heads
 
 
 def checkpoint(trainer: Any) -> bytes:
@@ -69,6 +70,7 @@ def state(trainer: Any, epoch: int) -> bytes:
         "scaler": trainer.scaler.state_dict(),
         "best_fitness": _plain(trainer.best_fitness),
         "views": trainer.staging.views,
+        "soup": {} if trainer.soup is None else trainer.soup.state(),
         "mixed": trainer.mixed_precision,
         "start": dict(trainer.start_metrics),
         "anchor": {} if trainer.anchor is None else trainer.anchor.start,
@@ -94,11 +96,7 @@ def restore(trainer: Any, content: dict[str, Any]) -> None:
     trainer.start_epoch = content["epoch"] + 1
     trainer.mixed_precision = content["mixed"]
     trainer.start_metrics = content["start"]
-    if getattr(model.model[-1], "one2one_cv2", None) is not None and trainer.start_epoch:
-        # YOLO26 weighs its two heads by the epoch.
-        model.criterion = model.init_criterion()
-        model.criterion.updates = trainer.start_epoch - 1
-        model.criterion.update()
+    weigh_heads(model, trainer.start_epoch, trainer.epochs)
 
 
 def write_row(path: Path, epoch: int, seconds: float, metrics: Mapping[str, Any]) -> None:

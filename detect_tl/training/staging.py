@@ -37,7 +37,8 @@ class Settings:
     cache_limit: bytes. imprint: whether rows of new classes are computed from their objects.
     kin: file of classes that lend their rows. l2_sp: how strongly weights are pulled towards where
     they began. measure_start: whether to validate before the first step. threads: cores that a CPU
-    run may use; None: all there are.
+    run may use; None: all there are. soup: trainings of which the weights are averaged; None: one,
+    or as a strategy is chosen.
     """
 
     strategy: str | None = None
@@ -49,6 +50,7 @@ class Settings:
     l2_sp: float = 0.0
     measure_start: bool = False
     threads: int | None = None
+    soup: int | None = None
 
     @classmethod
     def taken_from(cls, settings: dict[str, Any]) -> Settings:
@@ -83,6 +85,7 @@ class Staging:
         self._step = 0
         # as it is before mosaic is closed, so that a view does not depend on when it is computed
         self._mosaic = copy(self.live.dataset)
+        self._closed = False
 
     def begin_epoch(self, epoch: int) -> Any:
         """Enter the stage of an epoch; return the loader that feeds it."""
@@ -90,6 +93,8 @@ class Staging:
         if not self._trainer.stages:
             return self.live
         planned = stage_at(self._trainer.stages, epoch)
+        if planned.until < self._trainer.epochs or planned.round:
+            self._close_or_open_mosaic(planned.until - epoch)
         if planned is not self._stage:
             self._enter(planned)
         self._trainer.size = planned.size(epoch - planned.start, planned.epochs)
@@ -101,6 +106,22 @@ class Staging:
             steps = len(self.live)
             set_rates(self._trainer.optimizer, self._stage, epoch, self._step, steps)
         self._step += 1
+
+    def _close_or_open_mosaic(self, left: int) -> None:
+        """What Ultralytics does before the last epochs of a run, before those of every round.
+
+        left: epochs of the round, with this one.
+        """
+        close = left <= self._trainer.args.close_mosaic
+        if close == self._closed:
+            return
+        self._closed = close
+        self._trainer.train_loader = self.live
+        if close:
+            self._trainer._close_dataloader_mosaic()
+        else:
+            self.live.dataset.transforms = self._mosaic.transforms
+        self.live.reset()
 
     def _enter(self, planned: PlannedStage) -> None:
         """Freeze what a stage freezes, and let everything else train."""

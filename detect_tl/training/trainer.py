@@ -113,6 +113,7 @@ def _overrides(
         "refresh": config.refresh,
         "cache_limit": config.cache_limit,
         "l2_sp": config.l2_sp,
+        "soup": config.soup,
         "measure_start": config.measure_start,
         "epochs": config.epochs,
         "imgsz": config.imgsz,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import count
+from itertools import count, pairwise
 from typing import Any
 
 from detect_tl import plugins
@@ -67,13 +67,16 @@ class Strategy:
 class PlannedStage:
     """A stage with its place in a run: epochs `start` up to, not including, `stop`, from 0.
 
-    layers: the frozen ones.
+    layers: the frozen ones. round: which of the trainings that are averaged this belongs to, from
+    0. until: the epoch at which that one is over.
     """
 
     stage: Stage
     layers: tuple[int, ...]
     start: int
     stop: int
+    round: int = 0
+    until: int = 0
 
     @property
     def epochs(self) -> int:
@@ -99,6 +102,7 @@ class PlannedStage:
         stage = self.stage
         return {
             "name": stage.name,
+            "round": self.round + 1,
             "epochs": [self.start + 1, self.stop],
             "frozen": list(self.layers),
             "lr": stage.lr,
@@ -234,14 +238,52 @@ def shared_layers(frozen: Iterable[Collection[int]]) -> int:
 
 
 def plan_stages(
-    strategy: Strategy, epochs: int, architecture: Mapping[str, Any], *, growing: bool = True
+    strategy: Strategy,
+    epochs: int,
+    architecture: Mapping[str, Any],
+    *,
+    growing: bool = True,
+    rounds: int = 1,
 ) -> tuple[PlannedStage, ...]:
     """Give every stage its epochs and its layers.
 
-    A run too short for all stages leaves out the first ones. growing: whether pictures may begin
-    smaller than they end, in stages of few epochs. Raises UsageError for stages that freeze what
-    the model does not have.
+    A round too short for all stages leaves out the first ones. growing: whether pictures may begin
+    smaller than they end, in stages of few epochs. rounds: how often all of it is done, each time
+    from the same start, in equal shares of the epochs.
+
+    Raises UsageError for stages that freeze what the model does not have, and for rounds that
+    cannot be averaged.
     """
+    if rounds > 1:
+        _check_rounds(strategy, epochs, rounds)
+    limits = [epochs * number // rounds for number in range(rounds + 1)]
+    planned: list[PlannedStage] = []
+    for number, (start, until) in enumerate(pairwise(limits)):
+        found = _plan_round(strategy, until - start, architecture, growing=growing)
+        planned += [
+            replace(p, start=start + p.start, stop=start + p.stop, round=number, until=until)
+            for p in found
+        ]
+    return tuple(planned)
+
+
+def _check_rounds(strategy: Strategy, epochs: int, rounds: int) -> None:
+    if strategy.random:
+        raise UsageError(
+            f"the strategy {strategy.name!r} begins with random numbers; the average of two"
+            " trainings from there is worth nothing",
+            hint="Leave out --soup, or --strategy.",
+        )
+    if rounds > epochs:
+        raise UsageError(
+            f"{counted(epochs, 'epoch')} cannot be shared by a soup of {rounds} trainings",
+            hint=f"Ask for --epochs {rounds} or more, or for a smaller --soup.",
+        )
+
+
+def _plan_round(
+    strategy: Strategy, epochs: int, architecture: Mapping[str, Any], *, growing: bool
+) -> tuple[PlannedStage, ...]:
     stages = strategy.stages[-epochs:]
     total = sum(stage.share for stage in stages)
     planned: list[PlannedStage] = []
@@ -270,66 +312,3 @@ def trains_from(stages: Sequence[PlannedStage]) -> dict[int, int | None]:
         later = (planned.start for planned in stages if layer not in planned.layers)
         found[layer] = next(later, None)
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class Situation:
-    """What a choice of strategy depends on.
-
-    images: for training. classes, known: of the new task, and how many of them the source knows by
-    name. gpu: whether there is one. epochs: as asked for.
-    """
-
-    images: int
-    classes: int
-    known: int
-    gpu: bool
-    epochs: int
-
-
-def choose(situation: Situation) -> tuple[str, list[str]]:
-    """The strategy for a situation, and why, one line each."""
-    s = situation
-    if s.known == s.classes and s.images < _FEW:
-        known = counted(s.classes, "class", "classes")
-        why = (
-            f"the source knows {known} by name and there are {s.images} images: its backbone stays"
-        )
-        return "freeze", [why]
-    if s.epochs < _SHORT:
-        why = f"{counted(s.epochs, 'epoch')} are too few to train everything: the backbone stays"
-        return "freeze", [why]
-    about = "new classes" if not s.known else f"{s.known} of {s.classes} classes known by name"
-    if not s.gpu and s.epochs < _MIDDLE:
-        why = f"{about}, no GPU, {s.epochs} epochs: the first five layers stay, their features kept"
-        return "partial", [why]
-    if not s.gpu and few_and_long(s.images, s.epochs):
-        why = f"{about}, {s.images} images, no GPU, {s.epochs} epochs: everything trains, gently"
-        return "full", [why]
-    if not s.gpu:
-        why = f"{about}, no GPU: everything trains in the end, on kept features until then"
-        return "gradual", [why]
-    why = f"{about}, {s.images} images: neck and head first, on kept features, then everything"
-    return "lp-ft", [why]
-
-
-def few_and_long(images: int, epochs: int) -> bool:
-    """Whether so few images are seen so often that what is learned of them must be held back.
-
-    There a few kept views are learned by heart, and small batches lead astray. Of 20 images of BCCD
-    (320 pixels, 100 epochs, three draws) `gradual` in batches of 4 reached .560, .562, .563 on val
-    and .549, .553, .558 on test; `full` in batches of 16 .576, .587, .594 and .570, .578, .576, and
-    with 50 epochs .576 and .576 (the first draw); `full` in batches of 4 .571 and .548 (the same).
-    Of 50 images 50 epochs of that were as good as 100 of `gradual` (.598 and .596, one draw).
-    """
-    return images <= _FEW_FOR_LONG and epochs >= _LONG
-
-
-# Below this, where the source knows all classes, training everything gained nothing (see README).
-_FEW = 50
-_FEW_FOR_LONG = 50
-_LONG = 50
-_SHORT = 6
-# On BCCD `partial` gained nothing from more epochs (mAP50-95 .624 to .637 after 12 and 14, .632
-# after 30), and `gradual` was better for a third more time (.640 after 20).
-_MIDDLE = 12

@@ -7,9 +7,8 @@ from hypothesis import given, strategies as st
 
 from detect_tl.core.errors import UsageError
 from detect_tl.models.yolo import model_config
+from detect_tl.transfer.choosing import Situation, choose
 from detect_tl.transfer.strategies import (
-    Situation,
-    choose,
     keeping,
     load_strategy,
     plan_stages,
@@ -109,6 +108,28 @@ def test_what_is_frozen_can_be_said_where_there_is_one_stage() -> None:
     ],
 )
 def test_the_choice_is_explained(situation: Situation, name: str, word: str) -> None:
-    chosen, reasons = choose(situation)
-    assert chosen == name
-    assert word in " ".join(reasons)
+    choice = choose(situation)
+    assert choice.strategy == name
+    assert word in choice.why
+    assert choice.rounds == (2 if name == "full" else 1)
+
+
+@given(name=st.sampled_from(NAMES), epochs=st.integers(1, 60), rounds=st.integers(2, 5))
+def test_every_round_is_planned_as_a_run_of_its_length(name: str, epochs: int, rounds: int) -> None:
+    strategy = load_strategy(name)
+    if name == "scratch" or rounds > epochs:
+        with pytest.raises(UsageError, match=r"random numbers|cannot be shared by a soup"):
+            plan_stages(strategy, epochs, YOLO11, rounds=rounds)
+        return
+    stages = plan_stages(strategy, epochs, YOLO11, rounds=rounds)
+    assert [s.start for s in stages] == [0, *(s.stop for s in stages[:-1])]
+    start = 0
+    for number in range(rounds):
+        own = [s for s in stages if s.round == number]
+        alone = plan_stages(strategy, own[-1].until - start, YOLO11)
+        assert [(s.stage, s.layers, s.start - start, s.stop - start) for s in own] == [
+            (s.stage, s.layers, s.start, s.stop) for s in alone
+        ]
+        assert {s.until for s in own} == {own[-1].stop}
+        start = own[-1].stop
+    assert start == epochs
