@@ -38,13 +38,8 @@ from detect_tl.training.team import Team
 from detect_tl.transfer.freeze import frozen_layers
 from detect_tl.transfer.kin import read_kin
 from detect_tl.transfer.plan import TransferPlan, plan_scratch, plan_transfer
-from detect_tl.transfer.strategies import (
-    AUTO,
-    Strategy,
-    load_strategy,
-    plan_stages,
-    trains_from,
-)
+from detect_tl.transfer.stages import plan_stages, trains_from
+from detect_tl.transfer.strategies import AUTO, Strategy, load_strategy
 
 
 class _Transfer(Feeding, Recording):

@@ -20,7 +20,7 @@ from detect_tl.training.determinism import forget_mosaic_buffer
 from detect_tl.training.lesson import Lessons, Teacher
 from detect_tl.training.objective import extend
 from detect_tl.training.team import Team
-from detect_tl.transfer.strategies import PlannedStage
+from detect_tl.transfer.stages import PlannedStage
 
 
 class Feeding(BaseTrainer):  # type: ignore[misc]  # Ultralytics is not typed

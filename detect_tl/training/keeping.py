@@ -13,7 +13,7 @@ from detect_tl.models.checkpoint import load_checkpoint
 from detect_tl.training.config import TrainConfig
 from detect_tl.training.folder import RunFolder
 from detect_tl.training.saving import packed, write_bytes
-from detect_tl.transfer.strategies import PlannedStage, shared_layers
+from detect_tl.transfer.stages import PlannedStage, shared_layers
 
 # What `--keep-classes` may be beside names: all that the weights know. People call it by the set.
 _EVERY = ("all", "coco")

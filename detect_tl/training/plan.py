@@ -14,15 +14,8 @@ from detect_tl.training.config import TrainConfig
 from detect_tl.transfer.choosing import Choice, Situation, choose, few_and_long
 from detect_tl.transfer.classes import match_classes
 from detect_tl.transfer.kin import read_kin
-from detect_tl.transfer.strategies import (
-    AUTO,
-    PlannedStage,
-    Strategy,
-    keeping,
-    load_strategy,
-    plan_stages,
-    sharing,
-)
+from detect_tl.transfer.stages import PlannedStage, plan_stages
+from detect_tl.transfer.strategies import AUTO, Strategy, keeping, load_strategy, sharing
 
 IMPRINT = Strategy(
     "imprint", "nothing trains: rows of new classes are computed from their objects", ()

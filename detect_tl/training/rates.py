@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from detect_tl.transfer.strategies import PlannedStage
+from detect_tl.transfer.stages import PlannedStage
 
 # Steps in which a stage reaches its rate: at most so many, and at most a tenth of it.
 _WARM_UP = 100

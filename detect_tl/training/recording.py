@@ -16,7 +16,7 @@ from detect_tl.training.loggers import GoesOn, Listener
 from detect_tl.training.saving import checkpoint, state, write_bytes, write_row
 from detect_tl.training.soup import Soup
 from detect_tl.training.team import Team
-from detect_tl.transfer.strategies import PlannedStage
+from detect_tl.transfer.stages import PlannedStage
 
 RESUME_FILE = "resume.pt"
 

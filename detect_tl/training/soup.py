@@ -16,7 +16,7 @@ import torch
 
 from detect_tl.models.yolo import unwrap_model
 from detect_tl.training.objective import weigh_heads
-from detect_tl.transfer.strategies import stage_at
+from detect_tl.transfer.stages import stage_at
 
 State = Mapping[str, torch.Tensor]
 

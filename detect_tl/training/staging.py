@@ -20,7 +20,7 @@ from detect_tl.training.forward import Maps
 from detect_tl.training.origin import origin_of_views
 from detect_tl.training.precision import cpu_has_bfloat16
 from detect_tl.training.rates import set_rates
-from detect_tl.transfer.strategies import PlannedStage, stage_at
+from detect_tl.transfer.stages import PlannedStage, stage_at
 
 # Views that are kept of a picture. On BCCD (14 epochs, layers up to P3 frozen) a new view in every
 # epoch reached no more than half as many (mAP50-95 .633 and .632).

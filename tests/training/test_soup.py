@@ -16,7 +16,7 @@ from detect_tl.training.plan import strategy_of
 from detect_tl.training.run import resume, train
 from detect_tl.training.staging import Staging
 from detect_tl.training.trainer import Conduct
-from detect_tl.transfer.strategies import plan_stages
+from detect_tl.transfer.stages import plan_stages
 from tests.training.conftest import write_checkpoint
 from tests.training.test_run import config, is_frozen, tensors
 

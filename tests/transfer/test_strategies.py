@@ -8,14 +8,8 @@ from hypothesis import given, strategies as st
 from detect_tl.core.errors import UsageError
 from detect_tl.models.yolo import model_config
 from detect_tl.transfer.choosing import Situation, choose
-from detect_tl.transfer.strategies import (
-    keeping,
-    load_strategy,
-    plan_stages,
-    stage_at,
-    strategy_names,
-    trains_from,
-)
+from detect_tl.transfer.stages import plan_stages, stage_at, trains_from
+from detect_tl.transfer.strategies import keeping, load_strategy, strategy_names
 
 NAMES = ["freeze", "full", "gradual", "head", "lp-ft", "partial", "scratch"]
 YOLO11 = model_config("yolo11n", "detect")
