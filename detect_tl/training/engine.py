@@ -121,6 +121,7 @@ class _Transfer(Feeding, Recording):
         elif self.strategy is None and self.own.strategy is not None:
             self.strategy = load_strategy(self.own.strategy)
         if self.strategy is None:
+            self.own.refuse_idle()
             self.args.freeze = list(frozen_layers(self.args.freeze, architecture).layers)
             return
         # cuDNN plans every layer anew for another size, which takes longer than small ones save;

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from detect_tl.core.errors import MachineError
+from detect_tl.core.errors import MachineError, UsageError
 from detect_tl.models.cut import cut_before
 from detect_tl.models.yolo import unwrap_model
 from detect_tl.training.cache import DEFAULT_LIMIT, FeatureCache
@@ -62,6 +62,15 @@ class Settings:
         if "kin" in given:
             given["kin"] = Path(given["kin"])
         return cls(**{"imprint": "strategy" in given, **given})
+
+    def refuse_idle(self) -> None:
+        """Raise UsageError for what says something of stages, where there are none."""
+        for name in ("views", "refresh", "soup"):
+            if getattr(self, name) is not None:
+                raise UsageError(
+                    f"{name} has no effect without a strategy",
+                    hint='Give one too, such as strategy="auto".',
+                )
 
 
 class Staging:

@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 import torch
 
-from detect_tl.core.errors import MachineError
+from detect_tl.core.errors import MachineError, UsageError
 from detect_tl.core.files import read_json
 from detect_tl.core.progress import Silent
+from detect_tl.models.checkpoint import load_checkpoint
 from detect_tl.training.engine import DetectionTransferTrainer
 from detect_tl.training.features import Budget, FeatureViews
 from detect_tl.training.plan import batch_for
 from detect_tl.training.run import resume, train
+from detect_tl.training.staging import Settings
 from detect_tl.transfer import strategies
 from detect_tl.transfer.strategies import FREEZE
 from tests.training.test_run import config, tensors
@@ -194,3 +196,21 @@ def test_few_images_that_are_seen_often_get_larger_ones(
     images: int, epochs: int, batch: int
 ) -> None:
     assert batch_for(images, epochs) == batch
+
+
+@pytest.mark.parametrize("name", ["views", "refresh", "soup"])
+def test_what_is_said_of_stages_needs_some(name: str) -> None:
+    settings = Settings.taken_from({name: 2, "l2_sp": 0.1})
+    with pytest.raises(UsageError, match=f"{name} has no effect without a strategy"):
+        settings.refuse_idle()
+    Settings.taken_from({"l2_sp": 0.1}).refuse_idle()
+
+
+@pytest.mark.slow
+def test_a_trainer_of_ultralytics_refuses_what_has_no_effect(
+    shapes: Path, small_checkpoint: Path, tmp_path: Path
+) -> None:
+    settings = {"model": str(small_checkpoint), "data": str(shapes / "data.yaml"), "soup": 2}
+    trainer = DetectionTransferTrainer(overrides={**settings, "project": str(tmp_path)})
+    with pytest.raises(UsageError, match="soup has no effect"):
+        trainer.get_model(load_checkpoint(small_checkpoint).yaml)
