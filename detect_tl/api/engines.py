@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from detect_tl.api.exporting import exported
 from detect_tl.api.model_files import ModelFiles
+from detect_tl.core.allocator import keeping_freed_memory
 from detect_tl.core.errors import UsageError
 from detect_tl.core.progress import Progress
 
@@ -45,8 +46,10 @@ def opened_model(
         path = exported(files, sides, trust=trust, progress=progress)
         name = readers(path)[0] if name == "auto" else name
         backend = load_backend(path, name, device=engine_device(device))
+    kept = keeping_freed_memory() if name == TORCH else nullcontext()
     try:
-        yield backend, name
+        with kept:
+            yield backend, name
     finally:
         backend.close()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from detect_tl.api.reading import Reading
+from detect_tl.core.allocator import keeping_freed_memory
 from detect_tl.core.errors import DataError, UsageError, WeightsError
 from detect_tl.core.progress import Progress, Silent, track
 
@@ -76,10 +77,11 @@ def weights_rank(
     with show.step(f"Reading {Path(data).name}"):
         pupil = _Data.of(Path(data), images, imgsz, seed, reading)
     sources, left_out = _sources(weights, trust, show)
-    ranked = [
-        pupil.judge(name, source, depths, device, seed)
-        for name, source in track(show, sources, "Looking")
-    ]
+    with keeping_freed_memory():
+        ranked = [
+            pupil.judge(name, source, depths, device, seed)
+            for name, source in track(show, sources, "Looking")
+        ]
     ranked.sort(key=lambda candidate: -candidate.score)
     return Ranking(
         Path(data),

@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     default="fp32",
     show_default=True,
     help="Numbers that the file holds; int8 is calibrated on the run's pictures, or on --data. "
-    "fp32+int8 holds floats for every engine, and what OpenVINO needs to run them in int8 where "
-    "the processor has VNNI, as predict does by itself where that is the fastest.",
+    "fp32+int8 holds floats for every engine, and what OpenVINO needs to run them in int8, as "
+    "predict does by itself where that is the fastest.",
 )
 @imgsz_option
 @click.option(

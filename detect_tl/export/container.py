@@ -14,7 +14,6 @@ from detect_tl.export.half import Precision, to_half
 from detect_tl.export.metadata import stamp
 from detect_tl.runtime.backends import Backend, load_backend
 from detect_tl.runtime.integers import IntegerPlan, count_in_integers
-from detect_tl.runtime.processor import has_vnni
 
 if TYPE_CHECKING:
     import onnx
@@ -52,11 +51,6 @@ def check_two_ways(out: Path) -> None:
             hint="Take --precision fp32 or int8, or --format onnx.",
         )
     _openvino()
-    if not has_vnni():
-        raise MachineError(
-            "this processor has no instructions for int8 (VNNI), so it cannot be tried here",
-            hint="Export on one that has, or take --precision int8, which any can try.",
-        )
 
 
 def files_of(path: Path) -> tuple[Path, ...]:

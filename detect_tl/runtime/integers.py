@@ -14,10 +14,14 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from detect_tl.runtime.processor import has_vnni
+
 PLAN_KEY = "detect_tl.int8_plan"
 """The key of the metadata that holds an `IntegerPlan`."""
 
-_MOST = 127  # of signed weights
+_MOST, _MOST_IN_PAIRS = 127, 64
+"""The largest signed weight. Processors without VNNI add two products with unsigned bytes up in 16
+bits, which clips above 2 * 255 * 64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +110,8 @@ def _count_weights(node: Any) -> None:
     weights = _constant(node.input_value(1))
     per_channel = tuple(range(2 if node.get_type_name() == "GroupConvolution" else 1, weights.ndim))
     most = np.abs(weights).max(axis=per_channel, keepdims=True)
-    step = (np.where(most > 0, most, 1) / _MOST).astype(np.float32)
+    reach = _MOST if has_vnni() else _MOST_IN_PAIRS
+    step = (np.where(most > 0, most, 1) / reach).astype(np.float32)
     counted = np.rint(weights / step).astype(np.int8)
     floats = opset.convert(opset.constant(counted), np.float32)
     node.input(1).replace_source_output(opset.multiply(floats, opset.constant(step)).output(0))

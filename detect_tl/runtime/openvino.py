@@ -18,7 +18,6 @@ from detect_tl.core.errors import MachineError, UsageError, WeightsError
 from detect_tl.runtime.backends import in_batches
 from detect_tl.runtime.integers import PLAN_KEY, IntegerPlan, count_in_integers
 from detect_tl.runtime.onnx_spec import Dim, GraphIO, spec_from_onnx
-from detect_tl.runtime.processor import has_vnni
 
 _METADATA = "detect_tl", "framework"
 """Where a graph keeps its metadata: what our export wrote into an IR file, and what OpenVINO itself
@@ -171,8 +170,7 @@ class OpenVinoHalfBackend(OpenVinoBackend):
 class OpenVinoInt8Backend(OpenVinoBackend):
     """OpenVINO in integers of 8 bits, of a float file that says how far its tensors reach.
 
-    Raises MachineError on processors without VNNI, where integers are slower or clipped, and
-    WeightsError for a file that was not exported for it.
+    Raises WeightsError for a file that was not exported for it.
     """
 
     suffixes = (".onnx",)
@@ -203,15 +201,6 @@ class OpenVinoInt8Backend(OpenVinoBackend):
             return super()._compile(core, model, {**settings, "CACHE_DIR": str(kept)})
         except RuntimeError:  # the only kind that it raises; the disk may be full
             return super()._compile(core, model, settings)
-
-    @classmethod
-    def _core(cls) -> Any:
-        if not has_vnni():
-            raise MachineError(
-                "this processor has no instructions for int8 (VNNI)",
-                hint="Choose --backend openvino, which works in 32 bits.",
-            )
-        return super()._core()
 
 
 def _folder_of_compiled() -> Path | None:

@@ -8,10 +8,12 @@ is how freezes get lost.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any, ClassVar
 
 import torch
 
+from detect_tl.core.allocator import keeping_freed_memory
 from detect_tl.core.errors import GateError
 from detect_tl.core.files import write_json
 from detect_tl.models.apply import apply_plan, match_class_branch, shapes
@@ -138,6 +140,11 @@ class _Transfer(Feeding, Recording):
         """Names of the tensors that must not change by a bit."""
         prefixes = tuple(f"model.{layer}." for layer in self.args.freeze)
         return {name for name in unwrap_model(self.model).state_dict() if name.startswith(prefixes)}
+
+    def train(self) -> None:
+        """Train; on a CPU what a step frees stays for the next one."""
+        with keeping_freed_memory() if self.device.type == "cpu" else nullcontext():
+            super().train()
 
     # -- beginning, and beginning again ------------------------------------------------------
 
