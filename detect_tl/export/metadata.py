@@ -28,11 +28,6 @@ _OUTPUTS = {
     True: "(batch, rows, 6): x1, y1, x2, y2 in input pixels, score, class; score 0: nothing",
 }
 
-_CLIPPING = (
-    "processors without VNNI clip sums in ONNX Runtime, unless the session's option "
-    "session.x64quantprecision is set to 1"
-)
-
 
 def metadata_of(
     spec: ModelSpec, precision: str, extra: Mapping[str, str], *, nms: bool = False
@@ -74,7 +69,6 @@ def _ours(
         "precision": precision,
         "preprocessing": orjson.dumps(PREPROCESSING).decode(),
         "output": _OUTPUTS[spec.end2end or nms],
-        **({"int8": _CLIPPING} if precision == "int8" else {}),
         **extra,
     }
 

@@ -93,7 +93,7 @@ class Quantizer:
         quantizer = QDQQuantizer(
             deepcopy(self.graph),
             per_channel=True,
-            reduce_range=False,
+            reduce_range=True,  # weights of 7 bits: see `integers.MOST`
             weight_qType=QuantType.QInt8,
             # signed ones have no fast kernel on x86: slower than floats
             activation_qType=QuantType.QUInt8,

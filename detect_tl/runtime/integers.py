@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 PLAN_KEY = "detect_tl.int8_plan"
 """The key of the metadata that holds an `IntegerPlan`."""
 
-_MOST = 64
+MOST = 64
 """The largest signed weight. Processors without VNNI add two products with unsigned bytes up in 16
 bits, which holds 2 * 255 * 64: so all processors come to the same. On coco128 (yolo11n, the same
 layers) mAP50-95 was .527 with it, .521 with 127 on such a processor, .525 in floats."""
@@ -109,7 +109,7 @@ def _count_weights(node: Any) -> None:
     weights = _constant(node.input_value(1))
     per_channel = tuple(range(2 if node.get_type_name() == "GroupConvolution" else 1, weights.ndim))
     most = np.abs(weights).max(axis=per_channel, keepdims=True)
-    step = (np.where(most > 0, most, 1) / _MOST).astype(np.float32)
+    step = (np.where(most > 0, most, 1) / MOST).astype(np.float32)
     counted = np.rint(weights / step).astype(np.int8)
     floats = opset.convert(opset.constant(counted), np.float32)
     node.input(1).replace_source_output(opset.multiply(floats, opset.constant(step)).output(0))
