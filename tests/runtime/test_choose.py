@@ -153,6 +153,18 @@ def test_what_agrees(other: Detections, agrees: bool) -> None:
     assert (not disagreement(other, found(BOX))) is agrees
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "agrees"),
+    [(0.36, 0.26, True), (0.9, 0.85, True), (0.9, 0.8, False), (0.6, 0.4, False), (1.0, 1.0, True)],
+)
+def test_scores_are_alike_as_far_as_rounding_moves_logits(
+    one: float, other: float, agrees: bool
+) -> None:
+    first, second = (found((0, 0, 40, 40, score, 0)) for score in (one, other))
+    assert (not disagreement(first, second)) is agrees
+    assert (not disagreement(second, first)) is agrees
+
+
 def test_a_box_cut_to_nothing_at_the_border_is_like_itself() -> None:
     same = found((0, 10, 0, 50, 0.8, 1))
     assert not disagreement(same, same)
