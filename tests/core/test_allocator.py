@@ -10,7 +10,9 @@ import pytest
 
 pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
 
-_PAGES = 64 << 20 >> 12
+_PAGES, _FEWEST = 64 << 20 >> 12, 64 >> 1
+"""Of a block of 64 MB: pages of 4 KB, and pages of 2 MB, which some systems give."""
+
 _CODE = """
 import resource
 import numpy as np
@@ -38,10 +40,10 @@ print(first, others, within - after, faults(3))
 
 
 def test_a_block_is_fetched_once_and_given_back_in_the_end() -> None:
-    """Counted in pages of 4 KB, in a process of its own: malloc is one for all of it."""
+    """In a process of its own: malloc is one for all of it."""
     done = subprocess.run([sys.executable, "-c", _CODE], capture_output=True, text=True, check=True)
     first, others, given_back, afterwards = map(int, done.stdout.split())
-    assert first > 0
-    assert others < 0.05 * _PAGES
+    assert first >= _FEWEST
+    assert others < _FEWEST
     assert given_back > 0.9 * _PAGES
-    assert afterwards > first
+    assert afterwards >= 3 * _FEWEST
