@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 _UNMEASURED = "mAP was not measured, for want of pictures with labels"
 _AGREEMENT = f"{_UNMEASURED}: agreement with the checkpoint's own detections stands in for it"
 _SLOW = (
-    "int8 was no faster than fp32 here, as on processors without instructions for it (VNNI); it is "
-    "meant for those that have them"
+    "int8 was no faster than fp32 here; processors with instructions for it (VNNI) gain most by it"
 )
 
 _FIRST_INT8_OPSET = 13  # the first whose weights have a scale for every channel

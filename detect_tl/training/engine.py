@@ -182,7 +182,7 @@ class _Transfer(Feeding, Recording):
         )
 
     def _begin(self) -> None:
-        several = any(planned.round for planned in self.stages)
+        several = self.rounds > 1
         if self.resume_state is not None:
             self.train_time_start -= self.resume_state["seconds"]
             self.soup = Soup(self, **self.resume_state["soup"]) if several else None

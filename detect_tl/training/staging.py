@@ -102,7 +102,7 @@ class Staging:
         if not self._trainer.stages:
             return self.live
         planned = stage_at(self._trainer.stages, epoch)
-        if planned.until < self._trainer.epochs or planned.round:
+        if self._trainer.soup is not None:
             self._close_or_open_mosaic(planned.until - epoch)
         if planned is not self._stage:
             self._enter(planned)
